@@ -1,0 +1,164 @@
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{Clock, SystemClock};
+
+/// The key of the local store: 32 random bytes that the app keeps in the
+/// platform's keychain. Without it the store cannot be read; there is no way
+/// round.
+#[derive(Clone)]
+pub struct StoreKey(Zeroizing<[u8; 32]>);
+
+impl StoreKey {
+    /// Takes the 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(..)")
+    }
+}
+
+/// Where a client finds its server and its store.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The domain of the home server: what accounts are made under, and what
+    /// login proofs are bound to.
+    pub domain: String,
+    /// Base of the REST API, such as `https://lumen.chat/`.
+    pub rest: Url,
+    /// Sockets of the gateway, such as `wss://lumen.chat/v1/socket`. More than
+    /// one are tried in turn. At least one.
+    pub sockets: Vec<Url>,
+    /// The file of the local store; made when it is not there. One process at a
+    /// time may have it open.
+    pub store_path: PathBuf,
+    /// What the store is encrypted with.
+    pub store_key: StoreKey,
+    /// Bounds and paces.
+    pub tuning: Tuning,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ClientConfig {
+    /// A configuration with every setting at its default.
+    pub fn new(
+        domain: impl Into<String>,
+        rest: Url,
+        sockets: Vec<Url>,
+        store_path: impl Into<PathBuf>,
+        store_key: StoreKey,
+    ) -> Self {
+        Self {
+            domain: domain.into(),
+            rest,
+            sockets,
+            store_path: store_path.into(),
+            store_key,
+            tuning: Tuning::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Bounds and paces of a client. The defaults suit a person's device.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// Jobs that may wait for the vault thread before callers are held up.
+    pub vault_queue: usize,
+    /// Jobs that share one commit at most.
+    pub vault_batch: usize,
+    /// Sends on their way without an answer.
+    pub send_window: usize,
+    /// How long a message waits for one that was sent before it and has not come.
+    pub hold: Duration,
+    /// How much longer it waits while there is no live connection on which the
+    /// missing one could come.
+    pub hold_offline: Duration,
+    /// Messages of one device that wait behind a hole; one more, and the oldest
+    /// are shown.
+    pub hold_max: usize,
+    /// Envelopes that are decrypted in one transaction.
+    pub receive_batch: usize,
+    /// An acknowledgement waits this long for others to go with it.
+    pub ack_delay: Duration,
+    /// So many acknowledgements go at once. At most 256.
+    pub ack_batch: usize,
+    /// Shortest wait before a new attempt at anything that failed.
+    pub retry_min: Duration,
+    /// Longest wait before a new attempt.
+    pub retry_max: Duration,
+    /// How long one REST request may take.
+    pub request_timeout: Duration,
+    /// How long a socket may take to open and say Hello.
+    pub connect_timeout: Duration,
+    /// A token is renewed this long before it ends.
+    pub token_margin: Duration,
+    /// One-time prekeys of each kind that are kept on the server. At most 200.
+    pub prekey_target: u32,
+    /// Below this many the stock is filled up.
+    pub prekey_low: u32,
+    /// Age at which the signed prekey and the last-resort key are replaced.
+    pub prekey_rotation: Duration,
+    /// How long a replaced one is kept for messages still under way.
+    pub prekey_retention: Duration,
+    /// Private one-time prekeys of each kind that are kept; the oldest go first.
+    pub prekey_max_private: u32,
+    /// How long the ids of handled envelopes are remembered. Longer than the
+    /// server's longest TTL.
+    pub seen_retention: Duration,
+    /// A session that a message could not be read with is replaced at the next
+    /// send, but not more often than this.
+    pub session_reset: Duration,
+    /// How often a device that waits for its approval looks whether it came.
+    pub approval_poll: Duration,
+    /// Events that wait for a slow reader before it misses some.
+    pub event_buffer: usize,
+    /// Bytes that a socket reads at a time.
+    pub read_buffer: usize,
+    /// Bytes of the largest frame taken from the server.
+    pub max_frame: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_hours(24);
+        Self {
+            vault_queue: 256,
+            vault_batch: 64,
+            send_window: 64,
+            hold: Duration::from_secs(5),
+            hold_offline: Duration::from_mins(1),
+            hold_max: 1_000,
+            receive_batch: 128,
+            ack_delay: Duration::from_millis(50),
+            ack_batch: 16,
+            retry_min: Duration::from_millis(200),
+            retry_max: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(10),
+            token_margin: Duration::from_mins(1),
+            prekey_target: 100,
+            prekey_low: 25,
+            prekey_rotation: 7 * DAY,
+            prekey_retention: 45 * DAY,
+            prekey_max_private: 1_000,
+            seen_retention: 60 * DAY,
+            session_reset: Duration::from_hours(1),
+            approval_poll: Duration::from_secs(3),
+            event_buffer: 1_024,
+            read_buffer: 4 * 1024,
+            max_frame: 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use sotto_ids::AccountId;
+
+use crate::Message;
+
+/// Names a conversation, the same on every side: the SHA-256 of the sorted
+/// account ids. A note to oneself has the own id twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId([u8; 32]);
+
+impl ConversationId {
+    /// The conversation of two accounts, in either order.
+    pub fn between(one: &AccountId, other: &AccountId) -> Self {
+        let (low, high) = if one <= other { (one, other) } else { (other, one) };
+        Self(Sha256::new().chain_update(low.as_bytes()).chain_update(high.as_bytes()).finalize().into())
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConversationId {
+    /// 64 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConversationId(..)")
+    }
+}
+
+/// A conversation as a list of conversations shows it.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// Its name.
+    pub id: ConversationId,
+    /// Who it is with; the own account for notes to oneself.
+    pub peer: AccountId,
+    /// The handle that the peer's chain claims.
+    pub handle: Option<String>,
+    /// Received messages that [`crate::Client::mark_read`] has not covered.
+    pub unread: u64,
+    /// Its newest message.
+    pub last: Message,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_name_a_conversation_alike() {
+        let (alice, bob) = (AccountId::new([1; 32]), AccountId::new([2; 32]));
+
+        let id = ConversationId::between(&alice, &bob);
+
+        assert_eq!(id, ConversationId::between(&bob, &alice));
+        assert_ne!(id, ConversationId::between(&alice, &alice));
+        // printf '\1%.0s' ... | sha256sum, over 32 bytes of 01 and 32 of 02.
+        let bytes = [[1_u8; 32], [2; 32]].concat();
+        assert_eq!(id.as_bytes().as_slice(), Sha256::digest(bytes).as_slice());
+    }
+}

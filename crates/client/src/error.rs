@@ -1,0 +1,243 @@
+use std::{error::Error, time::Duration};
+
+use sotto_identity::ChainError;
+use sotto_ids::limits::MAX_TEXT_CHARS;
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Why something could not be done, by what the app can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Register first, or ask to be added to an account.
+    #[error("this store holds no account yet")]
+    NotRegistered,
+
+    /// Use another store for another account.
+    #[error("this store already belongs to an account")]
+    AlreadyRegistered,
+
+    /// Go on with the words that the registration began with.
+    #[error("a registration was begun with other words")]
+    OtherPhrase,
+
+    /// Ask the person to look at the words again.
+    #[error("these are not 24 words of a recovery phrase")]
+    MalformedPhrase,
+
+    /// Ask for another name.
+    #[error("a name is a handle, or `acct:` and 52 characters")]
+    MalformedName,
+
+    /// Shorten the text, or write something.
+    #[error("a text has 1 to {MAX_TEXT_CHARS} characters, not {characters}")]
+    TextLength {
+        /// Characters that it has.
+        characters: usize,
+    },
+
+    /// Ask for another name: nobody has this one.
+    #[error("there is no such account")]
+    UnknownAccount,
+
+    /// Have the request copied again.
+    #[error("this is no device request")]
+    MalformedRequest,
+
+    /// Approve it on a device that holds the account key.
+    #[error("this device does not hold the account key")]
+    NotAdmin,
+
+    /// Make a new request: the account's chain has moved since.
+    #[error("the account has changed since the device request was made")]
+    RequestOutdated,
+
+    /// Have the request approved on another device.
+    #[error("the device request is not approved yet")]
+    RequestPending,
+
+    /// Get a fresh token from the app's backend; the provider could not.
+    #[error("the app gave no token")]
+    AppToken(#[source] Source),
+
+    /// Do not go on: what the server served contradicts itself or its owner.
+    #[error(transparent)]
+    Distrust(#[from] Distrust),
+
+    /// The request is wrong and stays wrong.
+    #[error("the server refused the request: {reason}")]
+    Refused {
+        /// The server's stable word for it.
+        reason: String,
+        /// The server's sentence for it.
+        detail: String,
+    },
+
+    /// Try again later.
+    #[error("the server cannot be reached or is busy")]
+    Unavailable {
+        /// Not before this time, where the server said so.
+        retry_after: Option<Duration>,
+        /// What went wrong.
+        #[source]
+        source: Source,
+    },
+
+    /// Wait longer, or look at the connection.
+    #[error("it did not happen in time")]
+    TimedOut,
+
+    /// Open the store with the key that it was made with.
+    #[error("the key does not open the store, or the file is no store")]
+    WrongStoreKey,
+
+    /// Close the other process that uses the store.
+    #[error("another process has the store open")]
+    StoreInUse,
+
+    /// Update the app: a newer one wrote the store.
+    #[error("the store was written by a newer version")]
+    StoreTooNew,
+
+    /// Free some disk space, or restore the file.
+    #[error("the local store failed")]
+    Store(#[source] Source),
+
+    /// Report it: cryptography failed in a way that no outside cause explains.
+    #[error("a cryptographic operation failed: {0}")]
+    Crypto(&'static str),
+
+    /// Correct the configuration.
+    #[error("the configuration is wrong: {0}")]
+    Config(&'static str),
+
+    /// Open a new client: this one is closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+/// Something from the server that an honest server would not have sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// The chain does not verify.
+    #[error("the chain of the account does not verify")]
+    Chain(#[source] ChainError),
+
+    /// The chain is of another account than the one asked for.
+    #[error("the server sent the chain of another account")]
+    OtherAccount,
+
+    /// The chain is shorter than one seen before.
+    #[error("the server sent an older chain than before")]
+    Rollback,
+
+    /// The chain differs from one seen before. The account is frozen until a
+    /// person has looked at it.
+    #[error("the account has two chains that contradict each other")]
+    Fork,
+
+    /// A bundle is of a device that the chain does not have.
+    #[error("the server named a device that the account's chain does not have")]
+    GhostDevice,
+
+    /// A device was named in a key or a message with another key than the
+    /// chain's.
+    #[error("the identity key is not the one that the account's chain certifies")]
+    IdentityMismatch,
+
+    /// A bundle has no post-quantum prekey.
+    #[error("the post-quantum prekey was left out of the bundle")]
+    KyberStripped,
+
+    /// A key that gives a shared secret anybody knows.
+    #[error("a key is all-zero or of low order")]
+    LowOrderKey,
+
+    /// A prekey's signature does not verify.
+    #[error("the signature of a prekey does not verify")]
+    BadSignature,
+
+    /// Bytes that are no key, or no answer to the request.
+    #[error("the server sent something malformed")]
+    Malformed,
+}
+
+impl Distrust {
+    /// A stable word for programs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Chain(error) => error.reason(),
+            Self::OtherAccount => "chain_of_another_account",
+            Self::Rollback => "chain_rollback",
+            Self::Fork => "chain_fork",
+            Self::GhostDevice => "ghost_device",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::KyberStripped => "kyber_stripped",
+            Self::LowOrderKey => "low_order_key",
+            Self::BadSignature => "bad_prekey_signature",
+            Self::Malformed => "malformed_answer",
+        }
+    }
+}
+
+impl ClientError {
+    /// A stable word for programs, such as `unknown_account`. For
+    /// [`Self::Refused`] it is the server's.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::NotRegistered => "not_registered",
+            Self::AlreadyRegistered => "already_registered",
+            Self::OtherPhrase => "other_phrase",
+            Self::MalformedPhrase => "malformed_phrase",
+            Self::MalformedName => "malformed_name",
+            Self::TextLength { .. } => "text_length",
+            Self::UnknownAccount => "unknown_account",
+            Self::MalformedRequest => "malformed_request",
+            Self::NotAdmin => "not_admin",
+            Self::RequestOutdated => "request_outdated",
+            Self::RequestPending => "request_pending",
+            Self::AppToken(_) => "app_token",
+            Self::Distrust(distrust) => distrust.reason(),
+            Self::Refused { reason, .. } => reason,
+            Self::Unavailable { .. } => "unavailable",
+            Self::TimedOut => "timed_out",
+            Self::WrongStoreKey => "wrong_store_key",
+            Self::StoreInUse => "store_in_use",
+            Self::StoreTooNew => "store_too_new",
+            Self::Store(_) => "store",
+            Self::Crypto(_) => "crypto",
+            Self::Config(_) => "config",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Whether the same may succeed later without anybody doing anything.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::TimedOut | Self::RequestPending)
+    }
+
+    /// The earliest time for a new attempt, where the server named one.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn unavailable(source: impl Into<Source>) -> Self {
+        Self::Unavailable { retry_after: None, source: source.into() }
+    }
+}
+
+impl From<ChainError> for ClientError {
+    fn from(error: ChainError) -> Self {
+        Self::Distrust(Distrust::Chain(error))
+    }
+}
+
+impl From<rusqlite::Error> for ClientError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(Box::new(error))
+    }
+}

@@ -1,0 +1,149 @@
+use std::{fmt, str::FromStr};
+
+use sotto_ids::{AccountId, DeviceId};
+use uuid::Uuid;
+
+use crate::{ClientError, ConversationId};
+
+/// Names a message on every device that has it: a UUIDv7 that its writer made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub(crate) Uuid);
+
+impl MessageId {
+    /// The 16 bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = ClientError;
+
+    fn from_str(text: &str) -> Result<Self, ClientError> {
+        Uuid::from_str(text).map(Self).map_err(|_| ClientError::MalformedName)
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageId(..)")
+    }
+}
+
+/// One message of a conversation, sent or received.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its place in the order in which this device showed messages: rises by
+    /// one or more from each to the next, over all conversations.
+    pub position: u64,
+    /// Its name. What could not be read has one made here.
+    pub id: MessageId,
+    /// Where it stands.
+    pub conversation: ConversationId,
+    /// Whom the conversation is with.
+    pub peer: AccountId,
+    /// Who wrote it.
+    pub direction: Direction,
+    /// The writer's device.
+    pub device: DeviceId,
+    /// What it says.
+    pub body: Body,
+    /// The writer's clock when it was written, milliseconds since 1970. For what
+    /// could not be read, the server's.
+    pub sent_at_ms: u64,
+    /// The server's clock when it became durable there; `None` until then.
+    pub server_time_ms: Option<u64>,
+    /// This device's clock when it was stored here.
+    pub stored_at_ms: u64,
+    /// How far it got.
+    pub state: MessageState,
+}
+
+impl fmt::Debug for Message {
+    /// Names nobody and quotes nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("position", &self.position)
+            .field("direction", &self.direction)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// Written on this device.
+    Sent,
+    /// Came from a device of the peer, or from another device of one's own.
+    Received,
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Body {
+    /// Plain text, 1 to 10,000 characters.
+    Text(String),
+    /// Something arrived that could not be read. It is kept, so that nothing
+    /// goes missing unnoticed.
+    Unreadable {
+        /// A stable word for the cause.
+        reason: String,
+    },
+}
+
+impl Body {
+    /// The text, where there is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(..)"),
+            Self::Unreadable { reason } => {
+                f.debug_struct("Unreadable").field("reason", reason).finish()
+            }
+        }
+    }
+}
+
+/// How far a message got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MessageState {
+    /// In the outbox, durable here.
+    Queued,
+    /// Durable at the server.
+    Accepted,
+    /// Refused for good.
+    Failed {
+        /// A stable word for the cause.
+        reason: String,
+    },
+    /// Came in and is stored.
+    Received,
+}
+
+impl MessageState {
+    /// A stable word for programs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Accepted => "accepted",
+            Self::Failed { .. } => "failed",
+            Self::Received => "received",
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Typed ids, limits and small value types that every other crate speaks in.
+//!
+//! No I/O, no async, no clock. A value of one of these types is already checked:
+//! what comes from outside is parsed once, at the door.
+
+mod account;
+mod base64_bytes;
+mod device;
+mod handle;
+pub mod limits;
+mod messages;
+
+pub use account::{AccountId, AccountUuid, MalformedAccountId, MalformedAccountUuid};
+pub use base64_bytes::Base64Bytes;
+pub use device::{DeviceAddress, DeviceId, MalformedDeviceId};
+pub use handle::{Handle, MalformedHandle};
+pub use messages::{ClientMsgId, ConnectionId, EnvelopeId, MalformedMessageId};

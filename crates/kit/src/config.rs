@@ -1,0 +1,209 @@
+//! Configuration in layers: the defaults that are built in, then files in their
+//! order, then the environment (`SOTTO_SECTION__KEY`).
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Toml},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned};
+
+/// A section that can say what is wrong with it.
+pub trait Validate {
+    /// Adds a sentence for each problem, beginning with the setting's name.
+    fn validate(&self, problems: &mut Vec<String>);
+}
+
+/// Why no process can start with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file is missing, is not TOML, or has a value of the wrong kind or name.
+    #[error("the configuration cannot be read: {0}")]
+    Unreadable(Box<figment::Error>),
+
+    /// Every value has the right kind, but some are out of bounds.
+    #[error("the configuration has {} problem(s):\n  - {}", .0.len(), .0.join("\n  - "))]
+    Invalid(Vec<String>),
+}
+
+/// Reads a configuration from its layers and validates it.
+///
+/// # Errors
+///
+/// `Unreadable` with the name of the file and the setting; `Invalid` with every
+/// problem at once.
+pub fn load<T>(defaults: &str, files: &[PathBuf]) -> Result<T, ConfigError>
+where
+    T: DeserializeOwned + Validate,
+{
+    let mut layers = Figment::from(Toml::string(defaults));
+    for file in files {
+        layers = layers.merge(Toml::file_exact(file));
+    }
+    let config: T = layers
+        .merge(Env::prefixed("SOTTO_").split("__"))
+        .extract()
+        .map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
+
+    let mut problems = Vec::new();
+    config.validate(&mut problems);
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigError::Invalid(problems))
+    }
+}
+
+/// A number of bytes, written as `"64KiB"`, `"1MiB"`, `"1GiB"` or `"512B"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub usize);
+
+const UNITS: [(&str, usize); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        UNITS
+            .iter()
+            .find_map(|&(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
+            .and_then(|(number, factor)| number.trim().parse::<usize>().ok()?.checked_mul(factor))
+            .map(Self)
+            .ok_or("a size is a whole number and one of B, KiB, MiB, GiB")
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &(unit, factor) = UNITS[..3]
+            .iter()
+            .rev()
+            .find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor))
+            .unwrap_or(&UNITS[3]);
+        write!(f, "{}{unit}", self.0 / factor)
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A secret of the configuration, such as a URL with a password: given as text, or
+/// as the path of a file that holds it. It never shows itself.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Secret {
+    value: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl Secret {
+    /// A secret that is known already.
+    pub const fn from_value(value: String) -> Self {
+        Self { value: Some(value), file: None }
+    }
+
+    /// The secret itself, read from its file where it has one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence without the secret: neither or both are given, or the file cannot
+    /// be read.
+    pub fn reveal(&self) -> Result<String, String> {
+        match (&self.value, &self.file) {
+            (Some(value), None) => Ok(value.clone()),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .map(|text| text.trim_end().to_owned())
+                .map_err(|error| format!("{}: {error}", file.display())),
+            _ => Err("give either `value` or `file`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(secret)")
+    }
+}
+
+/// Adds a problem to the list unless `ok`.
+pub fn require(problems: &mut Vec<String>, ok: bool, problem: impl FnOnce() -> String) {
+    if !ok {
+        problems.push(problem());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Example {
+        limit: u32,
+        size: ByteSize,
+    }
+
+    impl Validate for Example {
+        fn validate(&self, problems: &mut Vec<String>) {
+            require(problems, self.limit > 0, || "limit: must not be 0".into());
+            require(problems, self.size.0 > 0, || "size: must not be 0".into());
+        }
+    }
+
+    const DEFAULTS: &str = "limit = 3\nsize = \"64KiB\"";
+
+    #[test]
+    fn a_file_goes_over_the_defaults() {
+        let dir = std::env::temp_dir().join(format!("sotto-config-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&dir, "limit = 9").unwrap();
+
+        let config: Example = load(DEFAULTS, &[dir.clone()]).unwrap();
+
+        assert_eq!((config.limit, config.size), (9, ByteSize(65_536)));
+        std::fs::remove_file(dir).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_an_error() {
+        let result: Result<Example, _> = load("limit = 3\nsize = \"1B\"\nlimt = 4", &[]);
+        assert!(result.unwrap_err().to_string().contains("limt"));
+    }
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let result: Result<Example, _> = load("limit = 0\nsize = \"0B\"", &[]);
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("limit") && text.contains("size"), "{text}");
+    }
+
+    #[test]
+    fn sizes_read_and_write_themselves() {
+        for text in ["512B", "64KiB", "1MiB", "3GiB", "0B"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+        }
+        assert!("64kb".parse::<ByteSize>().is_err());
+    }
+
+    #[test]
+    fn a_secret_never_shows_itself() {
+        let secret = Secret::from_value("hunter2".into());
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"(secret)\"");
+    }
+}

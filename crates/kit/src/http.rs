@@ -1,0 +1,148 @@
+//! The public face: HTTP. Every refusal is a problem document, the framework's own
+//! included.
+
+use std::time::Instant;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    error,
+    http::header::{HeaderName, HeaderValue},
+    middleware::Next,
+    web,
+};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::{
+    fault::{Code, Fault, Problem},
+    telemetry,
+};
+
+/// The framework could not make sense of a request.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The body is not the JSON that the endpoint takes. The text is serde's.
+    #[error("the body is not what this endpoint takes: {0}")]
+    MalformedJson(String),
+    /// The content type is not `application/json`.
+    #[error("the content type must be application/json")]
+    UnsupportedMediaType,
+    /// The body is larger than the endpoint takes.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// In bytes.
+        limit: usize,
+    },
+    /// A part of the path has the wrong form.
+    #[error("the path is malformed: {0}")]
+    MalformedPath(String),
+    /// The query has an unknown, missing or malformed parameter.
+    #[error("the query is malformed: {0}")]
+    MalformedQuery(String),
+    /// Nothing lives under this path.
+    #[error("there is nothing here")]
+    NoSuchEndpoint,
+    /// The path is right and the method is not.
+    #[error("this endpoint does not take this method")]
+    MethodNotAllowed,
+}
+
+impl Fault for HttpError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoSuchEndpoint | Self::MethodNotAllowed => Code::NotFound,
+            _ => Code::InvalidInput,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::MalformedJson(_) => "malformed_json",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::MalformedPath(_) => "malformed_path",
+            Self::MalformedQuery(_) => "malformed_query",
+            Self::NoSuchEndpoint => "no_such_endpoint",
+            Self::MethodNotAllowed => "method_not_allowed",
+        }
+    }
+}
+
+/// Makes the framework's extractors answer with problem documents, and bounds bodies.
+pub fn configure(app: &mut web::ServiceConfig, max_body_bytes: usize) {
+    app.app_data(web::PayloadConfig::new(max_body_bytes))
+        .app_data(
+            web::JsonConfig::default().limit(max_body_bytes).error_handler(
+                move |error, _: &HttpRequest| problem(json_error(&error, max_body_bytes)),
+            ),
+        )
+        .app_data(web::PathConfig::default().error_handler(|error, _: &HttpRequest| {
+            problem(HttpError::MalformedPath(error.to_string()))
+        }))
+        .app_data(web::QueryConfig::default().error_handler(|error, _: &HttpRequest| {
+            problem(HttpError::MalformedQuery(error.to_string()))
+        }));
+}
+
+/// The answer where no route fits.
+pub async fn no_such_endpoint() -> Result<HttpResponse, Problem> {
+    Err(HttpError::NoSuchEndpoint.into())
+}
+
+fn problem(error: HttpError) -> actix_web::Error {
+    Problem::from(error).into()
+}
+
+fn json_error(error: &error::JsonPayloadError, limit: usize) -> HttpError {
+    match error {
+        error::JsonPayloadError::ContentType => HttpError::UnsupportedMediaType,
+        error::JsonPayloadError::OverflowKnownLength { .. }
+        | error::JsonPayloadError::Overflow { .. } => HttpError::BodyTooLarge { limit },
+        other => HttpError::MalformedJson(other.to_string()),
+    }
+}
+
+/// Puts each request into a span of its route, counts and times it, and names it in
+/// the header `x-request-id`, so that people can ask about it.
+///
+/// The span and the metrics carry the route's pattern, never the path.
+///
+/// # Errors
+///
+/// Those of the service behind it.
+pub async fn observe<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let request_id = Uuid::new_v4();
+    let method = request.method().as_str().to_owned();
+    let span = tracing::info_span!(
+        "http.request",
+        http.request.method = method,
+        http.route = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty,
+        request_id = %request_id,
+    );
+    telemetry::adopt_parent(&span, |name| {
+        Some(request.headers().get(name)?.to_str().ok()?.to_owned())
+    });
+
+    let started = Instant::now();
+    let mut response = next.call(request).instrument(span.clone()).await?;
+
+    let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+    let status = response.status().as_u16();
+    span.record("http.route", &route);
+    span.record("http.response.status_code", status);
+    let labels = [("method", method), ("route", route), ("status", status.to_string())];
+    metrics::counter!("sotto_http_requests_total", &labels).increment(1);
+    metrics::histogram!("sotto_http_request_seconds", &labels)
+        .record(started.elapsed().as_secs_f64());
+
+    if let Ok(value) = HeaderValue::from_str(&request_id.to_string()) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    Ok(response)
+}

@@ -1,0 +1,17 @@
+//! What every service is made from: configuration, telemetry, lifecycle, errors,
+//! authentication, and the three faces (public HTTP, internal gRPC, operations).
+//!
+//! It knows no word of the domain beyond the ids of `sotto-ids`, and neither
+//! Postgres nor Redis.
+
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod fault;
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod lifecycle;
+pub mod listener;
+pub mod service;
+pub mod telemetry;

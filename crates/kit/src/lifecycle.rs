@@ -1,0 +1,109 @@
+//! How a process ends: told once to finish what it has, told twice to stop.
+
+use std::{future::Future, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The two stages of an end, and the tasks that must see it.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    draining: CancellationToken,
+    stopped: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// A life that nobody has asked to end.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a task that the end waits for. `name` is for the log.
+    ///
+    /// The task must watch `draining` or `stopped` by itself.
+    pub fn spawn<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        #[expect(clippy::disallowed_methods, reason = "tracked here, so that the end waits for it")]
+        tokio::spawn(self.tasks.track_future(async move {
+            task.await;
+            tracing::trace!(task = name, "task ended");
+        }));
+    }
+
+    /// Cancelled when the process should finish what it has and take nothing new.
+    pub fn draining(&self) -> CancellationToken {
+        self.draining.clone()
+    }
+
+    /// Cancelled when the process must let go of everything.
+    pub fn stopped(&self) -> CancellationToken {
+        self.stopped.clone()
+    }
+
+    /// Asks for the first stage.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Asks for the second stage.
+    pub fn stop(&self) {
+        self.draining.cancel();
+        self.stopped.cancel();
+    }
+
+    /// Whether the first stage has been asked for.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Turns SIGTERM and SIGINT into the stages: the first drains, the second stops.
+    pub fn listen_for_signals(&self) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let life = self.clone();
+        self.spawn("signals", async move {
+            for stage in [Self::drain, Self::stop] {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    () = life.stopped.cancelled() => return,
+                }
+                tracing::info!("asked to end");
+                stage(&life);
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits until every task has ended, for at most `grace`. Says whether they did.
+    pub async fn finish(&self, grace: Duration) -> bool {
+        self.stop();
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_tasks_that_watch_it() {
+        let life = Lifecycle::new();
+        let stopped = life.stopped();
+        life.spawn("obedient", async move { stopped.cancelled().await });
+
+        assert!(life.finish(Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_does_not_wait_for_ever() {
+        let life = Lifecycle::new();
+        life.spawn("deaf", std::future::pending());
+
+        assert!(!life.finish(Duration::from_secs(1)).await);
+    }
+}

@@ -1,0 +1,34 @@
+//! Generates the Rust side of `proto/` with protox, so that no `protoc` is needed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const FILES: [&str; 5] = [
+    "sotto/identity/v1/identity.proto",
+    "sotto/socket/v1/socket.proto",
+    "sotto/messages/v1/messages.proto",
+    "sotto/keys/v1/keys.proto",
+    "sotto/content/v1/content.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+
+    let descriptors = protox::compile(FILES, [&root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let descriptor_path = out.join("descriptors.bin");
+    fs::write(&descriptor_path, descriptors.encode_to_vec())?;
+
+    tonic_prost_build::configure()
+        .bytes(".sotto.messages.v1")
+        .bytes(".sotto.socket.v1")
+        .compile_fds(descriptors)?;
+
+    // Proto-JSON for what crosses the `sotto.v1.json` subprotocol.
+    pbjson_build::Builder::new()
+        .register_descriptors(&fs::read(&descriptor_path)?)?
+        .build(&[".sotto.socket.v1"])?;
+    Ok(())
+}

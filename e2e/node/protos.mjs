@@ -1,0 +1,51 @@
+// The messages of `proto/`, read from the files themselves: nothing that the Rust
+// side generates is used here.
+
+import { fileURLToPath } from 'node:url';
+
+import protobuf from 'protobufjs';
+
+const PROTO = fileURLToPath(new URL('../../proto/', import.meta.url));
+
+const root = new protobuf.Root();
+root.resolvePath = (_origin, target) => (target.startsWith(PROTO) ? target : PROTO + target);
+root.loadSync(['sotto/identity/v1/identity.proto', 'sotto/content/v1/content.proto'], {
+  keepCase: true,
+});
+
+export const Op = root.lookupType('sotto.identity.v1.Op');
+export const SignedOp = root.lookupType('sotto.identity.v1.SignedOp');
+export const Content = root.lookupType('sotto.content.v1.Content');
+
+/** Encodes a message. Fields at their default must be left out of `fields`, as proto3 does. */
+export function encode(type, fields) {
+  return Buffer.from(type.encode(type.fromObject(fields)).finish());
+}
+
+/** Decodes to a plain object: bytes as Buffer, numbers as numbers, defaults filled in. */
+export function decode(type, bytes) {
+  return type.toObject(type.decode(bytes), {
+    longs: Number,
+    bytes: Buffer,
+    defaults: true,
+    arrays: true,
+    oneofs: true,
+  });
+}
+
+/** Splits a stream of messages that each stand behind their own length. */
+export function decodeDelimited(type, bytes) {
+  const reader = protobuf.Reader.create(bytes);
+  const messages = [];
+  while (reader.pos < reader.len) {
+    messages.push(
+      type.toObject(type.decodeDelimited(reader), { bytes: Buffer, arrays: true, defaults: true }),
+    );
+  }
+  return messages;
+}
+
+/** Whether encoding what was decoded gives the same bytes again. */
+export function isCanonical(type, bytes) {
+  return Buffer.from(type.encode(type.decode(bytes)).finish()).equals(bytes);
+}

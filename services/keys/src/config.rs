@@ -1,0 +1,145 @@
+//! The section `[keys]` of the configuration.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sotto_ids::limits::{MAX_PREKEYS_PER_DEVICE, MAX_PREKEYS_PER_UPLOAD};
+use sotto_kit::config::{Validate, require};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The section `[keys]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysConfig {
+    /// How devices log in.
+    pub auth: AuthConfig,
+    /// Which names people may take.
+    pub handles: HandlesConfig,
+    /// How fast a chain may grow.
+    pub ops: OpsConfig,
+    /// How many prekeys lie ready.
+    pub prekeys: PrekeysConfig,
+    /// The tokens that devices get.
+    pub token: TokenConfig,
+}
+
+/// The section `[keys.auth]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthConfig {
+    /// How long a challenge waits for its answer. Between 5s and 10m.
+    #[serde(with = "humantime_serde")]
+    pub challenge_ttl: Duration,
+    /// The longest life of an app's token, from `iat` to `exp`. Between 1m and 24h.
+    #[serde(with = "humantime_serde")]
+    pub app_token_max_life: Duration,
+    /// How far an app's clock may be off. At most 60s.
+    #[serde(with = "humantime_serde")]
+    pub app_token_leeway: Duration,
+}
+
+/// The section `[keys.handles]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandlesConfig {
+    /// Handles that nobody may take, nor anything that looks like one of them.
+    pub reserved: Vec<String>,
+    /// Handles that one account may hold, the former ones included. Between 1 and 100.
+    pub per_account: u16,
+}
+
+/// The section `[keys.ops]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpsConfig {
+    /// Ops that an account may append at once, after a time of rest. Between 2 and 2000.
+    pub burst: u16,
+    /// Ops that it may append in an hour from then on. Between 1 and 3600.
+    pub per_hour: u16,
+}
+
+/// The section `[keys.prekeys]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrekeysConfig {
+    /// One-time prekeys of one kind that a device may have on its shelf. Between 100
+    /// and 200.
+    pub stock: u16,
+    /// A device with fewer than this left of a kind is told so. At most 100.
+    pub low_water: u16,
+}
+
+/// The section `[keys.token]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// How long a token is valid. Between 1m and 1h.
+    #[serde(with = "humantime_serde")]
+    pub life: Duration,
+    /// How long a process signs with one key before it goes on with the next.
+    /// Between 10m and 30d.
+    #[serde(with = "humantime_serde")]
+    pub key_rotation: Duration,
+    /// How often keys are looked over: the next one is published, and those that no
+    /// living token is signed with are deleted. Between 1s and 1h.
+    #[serde(with = "humantime_serde")]
+    pub key_upkeep: Duration,
+}
+
+impl Validate for KeysConfig {
+    fn validate(&self, problems: &mut Vec<String>) {
+        let mut within = |ok: bool, name: &str, bounds: &str| {
+            require(problems, ok, || format!("keys.{name}: must be {bounds}"));
+        };
+        let auth = &self.auth;
+        within(
+            (Duration::from_secs(5)..=10 * MINUTE).contains(&auth.challenge_ttl),
+            "auth.challenge_ttl",
+            "between 5s and 10m",
+        );
+        within(
+            (MINUTE..=DAY).contains(&auth.app_token_max_life),
+            "auth.app_token_max_life",
+            "between 1m and 24h",
+        );
+        within(auth.app_token_leeway <= MINUTE, "auth.app_token_leeway", "at most 60s");
+
+        within(
+            (1..=100).contains(&self.handles.per_account),
+            "handles.per_account",
+            "between 1 and 100",
+        );
+
+        within((2..=2000).contains(&self.ops.burst), "ops.burst", "between 2 and 2000");
+        within((1..=3600).contains(&self.ops.per_hour), "ops.per_hour", "between 1 and 3600");
+
+        let prekeys = &self.prekeys;
+        within(
+            usize::from(prekeys.stock) >= MAX_PREKEYS_PER_UPLOAD
+                && i64::from(prekeys.stock) <= MAX_PREKEYS_PER_DEVICE,
+            "prekeys.stock",
+            "between 100 and 200",
+        );
+        within(
+            usize::from(prekeys.low_water) <= MAX_PREKEYS_PER_UPLOAD,
+            "prekeys.low_water",
+            "at most 100",
+        );
+
+        let token = &self.token;
+        within((MINUTE..=HOUR).contains(&token.life), "token.life", "between 1m and 1h");
+        within(
+            (10 * MINUTE..=30 * DAY).contains(&token.key_rotation),
+            "token.key_rotation",
+            "between 10m and 30d",
+        );
+        within(
+            (Duration::from_secs(1)..=HOUR).contains(&token.key_upkeep),
+            "token.key_upkeep",
+            "between 1s and 1h",
+        );
+    }
+}
