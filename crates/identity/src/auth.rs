@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn no_two_logins_share_a_message() {
         let account = AccountId::new([9; 32]);
-        let second = DeviceId::try_from(2).unwrap();
+        let second = DeviceId::try_from(2_u32).unwrap();
         let messages = [
             proof_message("a.b", b"cd", account, DEVICE, "token"),
             proof_message("a.bc", b"d", account, DEVICE, "token"),

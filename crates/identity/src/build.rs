@@ -51,14 +51,7 @@ pub fn genesis(
         nonce16: nonce.to_vec(),
         home: home.to_owned(),
     });
-    Op {
-        v: OP_VERSION,
-        account_id: Vec::new(),
-        seq: 0,
-        prev: Vec::new(),
-        ts_ms,
-        body: Some(body),
-    }
+    Op { v: OP_VERSION, account_id: Vec::new(), seq: 0, prev: Vec::new(), ts_ms, body: Some(body) }
 }
 
 /// The body that adds a device, without its reverse signatures.

@@ -80,10 +80,7 @@ impl Device {
                     &body.rsig_identity,
                 ),
             ),
-            (
-                Rsig::Mls,
-                keys::verify_ed25519(&self.mls_key, &message(Rsig::Mls), &body.rsig_mls),
-            ),
+            (Rsig::Mls, keys::verify_ed25519(&self.mls_key, &message(Rsig::Mls), &body.rsig_mls)),
         ];
         match checks.into_iter().find(|(_, verifies)| !verifies) {
             Some((by, _)) => Err(ChainError::BadReverseSignature(by)),

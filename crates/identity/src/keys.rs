@@ -65,11 +65,7 @@ pub fn check_ec(bytes: &[u8]) -> Result<[u8; 33], KeyFault> {
     if is_low_order(&key) {
         return Err(KeyFault::LowOrder);
     }
-    if is_canonical_x25519(&key) {
-        Ok(serialised)
-    } else {
-        Err(KeyFault::Malformed)
-    }
+    if is_canonical_x25519(&key) { Ok(serialised) } else { Err(KeyFault::Malformed) }
 }
 
 /// Takes an Ed25519 public key: 32 bytes, canonical (RFC 8032 section 5.1.3), not
@@ -112,8 +108,7 @@ pub fn verify_ed25519(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool 
     let Ok(signature) = Signature::from_slice(signature) else {
         return false;
     };
-    VerifyingKey::from_bytes(key)
-        .is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
 /// Whether `signature` is an XEdDSA signature by this identity key over this message.
@@ -132,9 +127,7 @@ pub fn verify_xeddsa(key: &IdentityKey, message: &[u8], signature: &[u8]) -> boo
     let Some(point) = MontgomeryPoint(key.x25519()).to_edwards(sign) else {
         return false;
     };
-    VerifyingKey::from(point)
-        .verify_strict(message, &Signature::from_bytes(&bytes))
-        .is_ok()
+    VerifyingKey::from(point).verify_strict(message, &Signature::from_bytes(&bytes)).is_ok()
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod build;
 mod device;
 mod error;
 mod evidence;
+mod genesis;
 pub mod keys;
 mod op;
 pub mod pin;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use prost::{
     Message as _,
-    encoding::{DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field},
+    encoding::{
+        DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
+    },
 };
 use sha2::{Digest as _, Sha256};
 use sotto_ids::{AccountId, limits::MAX_OP_BYTES};

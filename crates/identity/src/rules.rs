@@ -14,103 +14,19 @@
 //! `recover`, which brings such an account back, is not built yet. Who wants to
 //! replace their only device adds the new one first.
 
-use sotto_ids::limits::{MAX_CHAIN_OPS, MAX_LIVE_DEVICES};
-use sotto_ids::DeviceId;
-use sotto_proto::identity::{AddDevice, Genesis, RevokeDevice, RotateAccount, SetHandle};
+use sotto_ids::{
+    DeviceId,
+    limits::{MAX_CHAIN_OPS, MAX_LIVE_DEVICES},
+};
+use sotto_proto::identity::{AddDevice, RevokeDevice, RotateAccount, SetHandle};
 
 use crate::{
-    Body, ChainError, Device, KeyKind, Op, Recovery, SignedOp, State, decode_op, keys, link_hash,
+    Body, ChainError, Device, KeyKind, Op, SignedOp, State, decode_op, keys, link_hash,
     signatures::Signatures,
 };
 
-/// Bytes of the nonce that makes two accounts of the same keys differ.
-const NONCE_BYTES: usize = 16;
-
 /// How many device ids there are.
 const DEVICE_IDS: usize = 127;
-
-pub(crate) fn genesis(signed: &SignedOp) -> Result<State, ChainError> {
-    let op = decode_op(&signed.payload)?;
-    let Some(Body::Genesis(body)) = &op.body else {
-        return Err(ChainError::GenesisExpected);
-    };
-    check_start(&op)?;
-    let recovery = Recovery::check(body.recovery.as_ref())?;
-    let account_key = keys::check_ed25519(&body.account_key)
-        .map_err(|fault| KeyKind::Account.refused(fault))?;
-    if recovery.keys.contains(&account_key) {
-        return Err(ChainError::KeyReused(KeyKind::Account));
-    }
-    check_genesis(body)?;
-    let first = body.first_device.as_ref().ok_or(ChainError::WrongFirstDevice)?;
-    let device = Device::check(first)?;
-    if device.id != DeviceId::FIRST || !device.admin {
-        return Err(ChainError::WrongFirstDevice);
-    }
-
-    let head = link_hash(&signed.payload);
-    let mut state = State {
-        account_id: head.into(),
-        account_key,
-        recovery,
-        seq: 0,
-        head,
-        devices: [].into(),
-        handle: None,
-        home: body.home.clone(),
-        rotation_due: false,
-        former_account_keys: [].into(),
-    };
-    state.check_new_keys(&device)?;
-
-    let signatures = Signatures::of(signed)?;
-    let mut needed: Vec<_> = state.recovery.keys.clone();
-    needed.retain(|key| signatures.has(key));
-    if needed.len() > usize::try_from(state.recovery.threshold).unwrap_or(usize::MAX) {
-        return Err(ChainError::SuperfluousSignature);
-    }
-    if needed.len() < usize::try_from(state.recovery.threshold).unwrap_or(usize::MAX) {
-        return Err(ChainError::MissingSignature);
-    }
-    needed.push(account_key);
-    signatures.verify(&signed.payload, &needed)?;
-    device.verify_rsigs(&op, first)?;
-
-    state.devices.insert(device.id, device);
-    Ok(state)
-}
-
-/// The fields that place an op in a chain, at its start.
-fn check_start(op: &Op) -> Result<(), ChainError> {
-    if !op.account_id.is_empty() {
-        return Err(ChainError::WrongAccount);
-    }
-    if op.seq != 0 {
-        return Err(ChainError::WrongSeq);
-    }
-    if op.prev.is_empty() { Ok(()) } else { Err(ChainError::WrongPrev) }
-}
-
-fn check_genesis(body: &Genesis) -> Result<(), ChainError> {
-    if body.nonce16.len() != NONCE_BYTES {
-        return Err(ChainError::MalformedNonce);
-    }
-    if is_domain(&body.home) { Ok(()) } else { Err(ChainError::MalformedHome) }
-}
-
-/// Whether the text is a domain name (RFC 1035 section 2.3.1, with digits first
-/// allowed) in lower case, at most 253 characters in labels of at most 63.
-fn is_domain(text: &str) -> bool {
-    let of_alphabet =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(of_alphabet)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
-}
 
 impl State {
     /// Goes on by one op. After an error the state is not to be used any more.
@@ -123,7 +39,7 @@ impl State {
         match &op.body {
             Some(Body::Genesis(_)) => return Err(ChainError::UnexpectedGenesis),
             Some(Body::AddDevice(body)) => self.add_device(signed, &op, body)?,
-            Some(Body::RevokeDevice(body)) => self.revoke_device(signed, body)?,
+            Some(Body::RevokeDevice(body)) => self.revoke_device(signed, *body)?,
             Some(Body::RotateAccount(body)) => self.rotate_account(signed, body)?,
             Some(Body::SetHandle(body)) => self.set_handle(signed, body)?,
             None => self.verify_account_key(signed)?,
@@ -177,7 +93,7 @@ impl State {
         Ok(())
     }
 
-    fn revoke_device(&mut self, signed: &SignedOp, body: &RevokeDevice) -> Result<(), ChainError> {
+    fn revoke_device(&mut self, signed: &SignedOp, body: RevokeDevice) -> Result<(), ChainError> {
         let id = DeviceId::try_from(body.device_id).map_err(|_| ChainError::MalformedDeviceId)?;
         let device = self.devices.get(&id).ok_or(ChainError::UnknownDevice)?;
         if !device.is_live() {
@@ -231,7 +147,7 @@ impl State {
 
     /// Demands that a new device brings keys of its own. A key in two places would
     /// be two authorities in one, and one of a revoked device would bring it back.
-    fn check_new_keys(&self, device: &Device) -> Result<(), ChainError> {
+    pub(crate) fn check_new_keys(&self, device: &Device) -> Result<(), ChainError> {
         if self.knows(&device.device_key) {
             return Err(ChainError::KeyReused(KeyKind::Device));
         }

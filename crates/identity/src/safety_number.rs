@@ -14,10 +14,7 @@ const ROUNDS: u32 = 5200;
 ///
 /// They follow from account id and account key, so they change when an account key
 /// is rotated and stay when a device is added.
-pub fn safety_number(
-    ours: (AccountId, &[u8; 32]),
-    theirs: (AccountId, &[u8; 32]),
-) -> String {
+pub fn safety_number(ours: (AccountId, &[u8; 32]), theirs: (AccountId, &[u8; 32])) -> String {
     let mut halves = [half(ours), half(theirs)];
     halves.sort();
     halves.concat()
@@ -33,11 +30,10 @@ fn half((account, key): (AccountId, &[u8; 32])) -> String {
     let hash = (1..ROUNDS).fold(first.finalize(), |hash, _| {
         Sha512::new().chain_update(hash).chain_update(key).finalize()
     });
-    hash.chunks_exact(5)
-        .take(6)
-        .map(|group| group.iter().fold(0_u64, |number, &byte| (number << 8) | u64::from(byte)))
-        .map(|number| format!("{:05}", number % 100_000))
-        .collect()
+    hash.chunks_exact(5).take(6).fold(String::with_capacity(30), |digits, group| {
+        let number = group.iter().fold(0_u64, |number, &byte| (number << 8) | u64::from(byte));
+        digits + &format!("{:05}", number % 100_000)
+    })
 }
 
 #[cfg(test)]

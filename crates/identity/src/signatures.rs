@@ -39,10 +39,6 @@ impl<'a> Signatures<'a> {
         }
         let message = signing_message(payload);
         let verifies = |(key, sig): (&[u8; 32], &&[u8])| keys::verify_ed25519(key, &message, sig);
-        if self.0.iter().all(verifies) {
-            Ok(())
-        } else {
-            Err(ChainError::BadSignature)
-        }
+        if self.0.iter().all(verifies) { Ok(()) } else { Err(ChainError::BadSignature) }
     }
 }

@@ -41,7 +41,7 @@ impl State {
     /// Opens a chain: signed by the account key and by as many recovery keys as the
     /// threshold says.
     pub fn genesis(signed: &SignedOp) -> Result<Self, ChainError> {
-        crate::rules::genesis(signed)
+        crate::genesis::open(signed)
     }
 
     /// The state after one more op.
