@@ -13,10 +13,11 @@ const FILES: [&str; 5] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
 
     let descriptors = protox::compile(FILES, [&root])?;
+    #[expect(clippy::disallowed_methods, reason = "how cargo tells a build script")]
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let descriptor_path = out.join("descriptors.bin");
     fs::write(&descriptor_path, descriptors.encode_to_vec())?;

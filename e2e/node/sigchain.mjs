@@ -126,6 +126,7 @@ function open(signed) {
   const id = linkHash(signed.payload);
   return {
     id,
+    text: accountText(id),
     uuid: accountUuid(id),
     accountKey: body.account_key,
     seq: 0,
@@ -133,7 +134,7 @@ function open(signed) {
     hashes: [id],
     handle: null,
     rotationDue: false,
-    devices: new Map([[1, newDevice(op, body.first_device)]]),
+    devices: new Map([[1, newDevice(signed.payload, body.first_device)]]),
   };
 }
 
@@ -143,7 +144,7 @@ function change(account, op, signed) {
       const id = op.add_device.device_id;
       demand(!account.devices.has(id), 'a device id is never used twice');
       demandSigned(signed, [account.accountKey]);
-      return { devices: new Map(account.devices).set(id, newDevice(op, op.add_device)) };
+      return { devices: new Map(account.devices).set(id, newDevice(signed.payload, op.add_device)) };
     }
     case 'revoke_device': {
       const id = op.revoke_device.device_id;
@@ -174,9 +175,9 @@ function decodeOp(payload) {
   return op;
 }
 
-function newDevice(op, body) {
+function newDevice(payload, body) {
   demand(body.device_id >= 1 && body.device_id <= 127, 'the device id is in range');
-  const bare = withoutRsigs(op);
+  const bare = withoutRsigs(payload);
   const identityKey = signal.PublicKey.deserialize(body.identity_key);
   demand(
     verifyEd25519(body.device_key, rsigMessage('device', bare), body.rsig_device) &&
@@ -194,26 +195,14 @@ function newDevice(op, body) {
   };
 }
 
-function withoutRsigs(op) {
-  const copy = Op.toObject(Op.fromObject(withoutDefaults(op)), { bytes: Buffer });
-  const device = copy.add_device ?? copy.genesis.first_device;
+/** The op without the reverse signatures of the device that it adds. */
+function withoutRsigs(payload) {
+  const op = Op.decode(payload);
+  const device = op.genesis ? op.genesis.first_device : op.add_device;
   delete device.rsig_device;
   delete device.rsig_identity;
   delete device.rsig_mls;
-  return encode(Op, copy);
-}
-
-/** Leaves out what is at its default, as proto3 does on the wire. */
-function withoutDefaults(value) {
-  if (Array.isArray(value)) return value.map(withoutDefaults);
-  if (value === null || typeof value !== 'object' || Buffer.isBuffer(value)) return value;
-  const isSet = (field) =>
-    !(field === 0 || field === '' || field === false || field === null || field?.length === 0);
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([name, field]) => name !== 'body' && isSet(field))
-      .map(([name, field]) => [name, withoutDefaults(field)]),
-  );
+  return Buffer.from(Op.encode(op).finish());
 }
 
 function rsigMessage(kind, bare) {

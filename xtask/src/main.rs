@@ -1,1 +1,80 @@
-fn main() {}
+//! `cargo xtask`: what there is to check, generate and run in this workspace.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for people, who read what it prints"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo and continuous integration speak to it by environment variables"
+)]
+
+mod check;
+mod deps;
+mod docs;
+mod sqlx_files;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Checks, generates and runs what is in this workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must hold before a change is taken: formatting, lints,
+    /// dependencies, generated files, documents
+    Check,
+    /// Fails on a dependency that the shape of the workspace forbids
+    Deps,
+    /// Fails where the documents and the sources contradict each other
+    Docs {
+        /// Write those that are generated
+        #[arg(long)]
+        write: bool,
+    },
+    /// Writes what the database says of each query into `.sqlx`
+    Sqlx {
+        /// Only compare, and fail on a difference
+        #[arg(long)]
+        check: bool,
+    },
+    /// Every test, against a Postgres and a Redis started for the run, or those of
+    /// `DATABASE_URL` and `REDIS_URL`
+    Test {
+        /// Passed on to the test runner, such as the name of a test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let root = workspace::root()?;
+    match arguments.command {
+        Command::Check => check::run(&root).await,
+        Command::Deps => deps::run(&root),
+        Command::Docs { write: true } => docs::write(&root),
+        Command::Docs { write: false } => docs::check(&root),
+        Command::Sqlx { check: true } => sqlx_files::check(&root).await,
+        Command::Sqlx { check: false } => sqlx_files::write(&root).await,
+        Command::Test { arguments } => test::run(&root, &arguments).await,
+    }
+}

@@ -1,7 +1,6 @@
 //! `cargo xtask deps` on the real workspace, as it is and as it must not become.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
-#![expect(clippy::disallowed_methods, reason = "cargo tells a test where things are by environment")]
 
 use std::{
     fs,

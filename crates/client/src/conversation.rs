@@ -17,6 +17,10 @@ impl ConversationId {
         Self(Sha256::new().chain_update(low.as_bytes()).chain_update(high.as_bytes()).finalize().into())
     }
 
+    pub(crate) const fn from_stored(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -173,7 +173,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("sotto-config-{}", uuid::Uuid::new_v4()));
         std::fs::write(&dir, "limit = 9").unwrap();
 
-        let config: Example = load(DEFAULTS, &[dir.clone()]).unwrap();
+        let config: Example = load(DEFAULTS, std::slice::from_ref(&dir)).unwrap();
 
         assert_eq!((config.limit, config.size), (9, ByteSize(65_536)));
         std::fs::remove_file(dir).unwrap();

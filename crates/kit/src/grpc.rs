@@ -5,10 +5,8 @@ use std::{net::TcpListener, time::Duration};
 use futures_util::TryStreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
-    Request, Status,
     codegen::http,
-    metadata::{Ascii, MetadataKey},
-    service::{Routes, interceptor::InterceptedService},
+    service::Routes,
     transport::{Channel, Endpoint, Server},
 };
 
@@ -58,12 +56,15 @@ pub fn channel(url: &str) -> Result<Channel, MalformedAddress> {
 /// # Errors
 ///
 /// Those of the listener.
+///
+/// # Panics
+///
+/// Where the listener blocks; those that `bind` makes do not.
 pub async fn serve(
     listener: TcpListener,
     routes: Routes,
     lifecycle: Lifecycle,
 ) -> Result<(), tonic::transport::Error> {
-    // Unwrap safety: `bind` in this crate makes non-blocking listeners only.
     let listener = tokio::net::TcpListener::from_std(listener).expect("a non-blocking listener");
     let incoming = TcpListenerStream::new(listener).inspect_ok(|socket| {
         // Accepted sockets do not inherit it on every system.
@@ -80,28 +81,6 @@ pub async fn serve(
         .add_routes(routes.add_service(health))
         .serve_with_incoming_shutdown(incoming, stopped.cancelled_owned())
         .await
-}
-
-/// A channel that hands the current trace on to the role it calls.
-pub type TracedChannel = InterceptedService<Channel, fn(Request<()>) -> Result<Request<()>, Status>>;
-
-/// Like [`channel`], for calls that belong to the trace of a request.
-///
-/// # Errors
-///
-/// `MalformedAddress`.
-pub fn traced_channel(url: &str) -> Result<TracedChannel, MalformedAddress> {
-    Ok(InterceptedService::new(channel(url)?, carry_trace))
-}
-
-#[expect(clippy::unnecessary_wraps, clippy::result_large_err, reason = "the form of an interceptor")]
-fn carry_trace(mut request: Request<()>) -> Result<Request<()>, Status> {
-    telemetry::carry_on(|name, value| {
-        if let (Ok(name), Ok(value)) = (name.parse::<MetadataKey<Ascii>>(), value.parse()) {
-            request.metadata_mut().insert(name, value);
-        }
-    });
-    Ok(request)
 }
 
 fn span_of(request: &http::Request<()>) -> tracing::Span {

@@ -5,10 +5,7 @@ use std::{
     future::Future,
     net::TcpListener,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -21,17 +18,29 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
-/// The state behind `/startupz` and `/readyz`. Cheap to clone.
+/// What a role requires to serve.
 #[derive(Clone, Default)]
 pub struct Health {
-    started: Arc<AtomicBool>,
     checks: Vec<(&'static str, Check)>,
+}
+
+/// What the operations port tells of start-up: nothing but that it goes on, until the
+/// roles are built. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Startup(Arc<OnceLock<Health>>);
+
+impl Startup {
+    /// Says that start-up is over, and what `/readyz` looks at from now on.
+    pub fn finish(&self, health: Health) {
+        // The first word counts; there is no second start.
+        drop(self.0.set(health));
+    }
 }
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.checks.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Health").field("checks", &names).finish_non_exhaustive()
+        f.debug_struct("Health").field("checks", &names).finish()
     }
 }
 
@@ -49,11 +58,6 @@ impl Health {
     /// Takes over the checks of another role in the same process.
     pub fn merge(&mut self, other: Self) {
         self.checks.extend(other.checks);
-    }
-
-    /// Says that start-up is over.
-    pub fn set_started(&self) {
-        self.started.store(true, Ordering::Release);
     }
 
     /// The names of the dependencies that are away.
@@ -78,13 +82,13 @@ impl Health {
 /// Those of the listener.
 pub fn serve(
     listener: TcpListener,
-    health: Health,
+    startup: Startup,
     lifecycle: Lifecycle,
     metrics: MetricsHandle,
 ) -> std::io::Result<Server> {
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(web::Data::new(health.clone()))
+            .app_data(web::Data::new(startup.clone()))
             .app_data(web::Data::new(lifecycle.clone()))
             .app_data(web::Data::new(metrics.clone()))
             .route("/livez", web::get().to(livez))
@@ -103,21 +107,20 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().body("alive\n")
 }
 
-async fn startupz(health: web::Data<Health>) -> HttpResponse {
-    if health.started.load(Ordering::Acquire) {
-        HttpResponse::Ok().body("started\n")
-    } else {
-        HttpResponse::ServiceUnavailable().body("starting\n")
+async fn startupz(startup: web::Data<Startup>) -> HttpResponse {
+    match startup.0.get() {
+        Some(_) => HttpResponse::Ok().body("started\n"),
+        None => HttpResponse::ServiceUnavailable().body("starting\n"),
     }
 }
 
-async fn readyz(health: web::Data<Health>, lifecycle: web::Data<Lifecycle>) -> HttpResponse {
+async fn readyz(startup: web::Data<Startup>, lifecycle: web::Data<Lifecycle>) -> HttpResponse {
     if lifecycle.is_draining() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
     }
-    if !health.started.load(Ordering::Acquire) {
+    let Some(health) = startup.0.get() else {
         return HttpResponse::ServiceUnavailable().body("starting\n");
-    }
+    };
     let away = health.away().await;
     if away.is_empty() {
         HttpResponse::Ok().body("ready\n")

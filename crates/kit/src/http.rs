@@ -87,6 +87,7 @@ pub fn configure(app: &mut web::ServiceConfig, max_body_bytes: usize) {
 }
 
 /// The answer where no route fits.
+#[expect(clippy::unused_async, reason = "the form of a handler")]
 pub async fn no_such_endpoint() -> Result<HttpResponse, Problem> {
     Err(HttpError::NoSuchEndpoint.into())
 }

@@ -15,3 +15,9 @@ pub mod lifecycle;
 pub mod listener;
 pub mod service;
 pub mod telemetry;
+
+/// Makes aws-lc-rs the one provider of TLS cryptography in this process. Does nothing
+/// when called again.
+pub fn install_crypto_provider() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}

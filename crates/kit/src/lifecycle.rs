@@ -3,7 +3,10 @@
 use std::{future::Future, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// The two stages of an end, and the tasks that must see it.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +14,7 @@ pub struct Lifecycle {
     draining: CancellationToken,
     stopped: CancellationToken,
     tasks: TaskTracker,
+    holds: TaskTracker,
 }
 
 impl Lifecycle {
@@ -52,6 +56,23 @@ impl Lifecycle {
     pub fn stop(&self) {
         self.draining.cancel();
         self.stopped.cancel();
+    }
+
+    /// Keeps the first stage from ending while the answer lives: for whoever has
+    /// something to finish, such as sockets to close.
+    pub fn hold(&self) -> TaskTrackerToken {
+        self.holds.token()
+    }
+
+    /// Waits until the first stage is asked for, and then for everybody who holds it,
+    /// but for these at most `longest`. The second stage cuts it short.
+    pub async fn drained(&self, longest: Duration) {
+        self.draining.cancelled().await;
+        self.holds.close();
+        tokio::select! {
+            _ = tokio::time::timeout(longest, self.holds.wait()) => {}
+            () = self.stopped.cancelled() => {}
+        }
     }
 
     /// Whether the first stage has been asked for.
@@ -97,6 +118,20 @@ mod tests {
         life.spawn("obedient", async move { stopped.cancelled().await });
 
         assert!(life.finish(Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_waits_for_those_who_hold_it() {
+        let life = Lifecycle::new();
+        let hold = life.hold();
+        life.drain();
+        let mut drained = std::pin::pin!(life.drained(Duration::from_secs(60)));
+
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut drained).await;
+        drop(hold);
+
+        assert!(early.is_err(), "somebody still held it");
+        drained.await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::{collections::HashMap, io::IsTerminal as _, time::Duration};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{
     global,
-    propagation::{Extractor, Injector},
+    propagation::Extractor,
     trace::TracerProvider as _,
 };
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
@@ -191,14 +191,6 @@ pub fn adopt_parent(span: &tracing::Span, headers: impl Fn(&str) -> Option<Strin
     let _ = span.set_parent(parent);
 }
 
-/// Hands the current trace on, one header at a time.
-pub fn carry_on(mut set: impl FnMut(&str, String)) {
-    let context = tracing::Span::current().context();
-    global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut Setter(&mut set));
-    });
-}
-
 struct Carrier<'a>(&'a HashMap<&'a str, String>);
 
 impl Extractor for Carrier<'_> {
@@ -208,13 +200,5 @@ impl Extractor for Carrier<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().copied().collect()
-    }
-}
-
-struct Setter<'a>(&'a mut dyn FnMut(&str, String));
-
-impl Injector for Setter<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        (self.0)(key, value);
     }
 }

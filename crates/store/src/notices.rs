@@ -75,8 +75,7 @@ impl Notices {
     ///
     /// Those of Redis.
     pub async fn publish(&self, gateway: &str, notice: &Notice) -> RedisResult<()> {
-        // Unwrap safety: a `Notice` has nothing that JSON could not hold.
-        let text = serde_json::to_string(notice).expect("a notice is plain data");
+        let text = serde_json::json!(notice).to_string();
         self.redis.commands().publish(channel(gateway), text).await
     }
 

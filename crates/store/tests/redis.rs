@@ -1,5 +1,9 @@
 //! The shared Redis keys and channels, against the real server that `REDIS_URL` names.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may panic, and has nobody who would seed it"
+)]
 
 use std::time::Duration;
 
@@ -14,7 +18,6 @@ use sotto_store::{
 };
 
 async fn redis() -> Redis {
-    #[expect(clippy::disallowed_methods, reason = "where the test's Redis is")]
     let url = std::env::var("REDIS_URL").expect("REDIS_URL names a Redis for tests");
     connect(&RedisConfig {
         url: Secret::from_value(url),

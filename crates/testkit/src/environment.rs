@@ -8,12 +8,12 @@ use std::{env, ffi::OsString, path::PathBuf};
 
 /// `DATABASE_URL`: a Postgres to use in place of a private one. The user in it must
 /// be allowed to create databases and roles.
-pub(crate) fn database_url() -> Option<String> {
+pub fn database_url() -> Option<String> {
     text("DATABASE_URL")
 }
 
 /// `REDIS_URL`: a Redis to use in place of a private one.
-pub(crate) fn redis_url() -> Option<String> {
+pub fn redis_url() -> Option<String> {
     text("REDIS_URL")
 }
 

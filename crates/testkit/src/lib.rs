@@ -21,7 +21,7 @@
 
 pub mod apps;
 pub mod cluster;
-mod environment;
+pub mod environment;
 pub mod ports;
 pub mod process;
 pub mod search;

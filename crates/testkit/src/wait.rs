@@ -64,11 +64,7 @@ where
 /// # Panics
 ///
 /// With the last state, when the condition does not come about in time.
-pub async fn wait_for<T, State, F>(
-    timeout: Duration,
-    what: &str,
-    condition: impl FnMut() -> F,
-) -> T
+pub async fn wait_for<T, State, F>(timeout: Duration, what: &str, condition: impl FnMut() -> F) -> T
 where
     State: Debug,
     F: Future<Output = Result<T, State>>,
@@ -110,11 +106,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_hangs_does_not_hang_the_wait() {
-        let error = until(Duration::from_millis(30), "ever", || {
-            std::future::pending::<Result<(), ()>>()
-        })
-        .await
-        .unwrap_err();
+        let error =
+            until(Duration::from_millis(30), "ever", std::future::pending::<Result<(), ()>>)
+                .await
+                .unwrap_err();
 
         assert!(error.to_string().contains("for ever"), "{error}");
     }

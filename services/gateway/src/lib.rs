@@ -1,1 +1,116 @@
-//! .
+//! The gateway: the live sockets of devices.
+//!
+//! # What it owns
+//!
+//! The sockets, and for each the envelopes that are on their way without an Ack. In
+//! Redis the places of devices. No database.
+//!
+//! # What it promises
+//!
+//! - An envelope that is announced for a device on a socket here is written to that
+//!   socket, or found by the next read of the queue. None is passed over for good.
+//! - A socket takes bounded memory, and a slow or dead one holds up no other.
+//! - A device has one socket: a later one displaces the one before, wherever it is.
+//! - A drain tells every socket to come back, and spreads when.
+//!
+//! # What it does not do
+//!
+//! It judges no send, stores no envelope and decodes none on the binary subprotocol.
+//! It delivers at least once: an Ack that is lost brings its envelope again.
+//!
+//! # The parts
+//!
+//! `session` is the state machine of one socket and the task that drives it,
+//! `transport` the socket itself, `links` the streams to the messages replicas,
+//! `registry` and `mailbox` what leads from those to the sockets.
+
+mod admission;
+mod audit;
+mod config;
+mod drain;
+mod error;
+mod gateway;
+mod http;
+mod links;
+mod mailbox;
+mod metrics;
+mod notices;
+mod registry;
+mod resync;
+mod session;
+mod token_keys;
+mod transport;
+mod wheel;
+
+use std::sync::Arc;
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sotto_kit::{
+    auth::TokenVerifier,
+    health::Health,
+    service::{Context, RoleParts},
+};
+use sotto_store::{notices::Notices, places::Places};
+use tonic::transport::Channel;
+
+pub use self::{
+    config::{
+        DEFAULT_CONFIG, DrainConfig, GatewayConfig, LinksConfig, MailboxConfig, PlacesConfig,
+        ResyncConfig, SessionConfig,
+    },
+    error::BuildError,
+    links::MalformedReplicas,
+    session::close::{CloseCode, reference as close_code_reference},
+};
+use self::{gateway::Gateway, links::Replicas, token_keys::RemoteTokenKeys};
+
+/// The name of this role.
+pub const ROLE: &str = "gateway";
+
+/// Whom the gateway speaks to.
+#[derive(Debug, Clone)]
+pub struct Neighbours {
+    /// Where devices are.
+    pub places: Places,
+    /// What other processes say about sockets here.
+    pub notices: Notices,
+    /// The keys service.
+    pub keys: Channel,
+    /// The messages replicas, as `http://host:port`. Every address that a name has is
+    /// one of them.
+    pub messages: Vec<String>,
+}
+
+/// Builds the role and starts what runs beside its sockets.
+///
+/// It requires nothing to be ready: without Redis, or without a replica, the sockets
+/// that it has are still worth keeping.
+///
+/// # Errors
+///
+/// See [`BuildError`].
+pub async fn build(
+    context: Context,
+    neighbours: Neighbours,
+    config: GatewayConfig,
+) -> Result<RoleParts, BuildError> {
+    metrics::describe();
+    let replicas = Replicas::parse(&neighbours.messages)?;
+    let keys = Arc::new(RemoteTokenKeys::new(neighbours.keys));
+    let verifier = TokenVerifier::new(context.domain, keys, context.clock.clone());
+    let gateway = Gateway::start(gateway::Parts {
+        lifecycle: context.lifecycle,
+        clock: context.clock,
+        verifier,
+        places: neighbours.places,
+        notices: neighbours.notices,
+        replicas,
+        config,
+        rng: StdRng::from_os_rng(),
+    });
+    Ok(RoleParts {
+        http: Some(Arc::new(move |app| http::configure(app, &gateway))),
+        grpc: None,
+        health: Health::default(),
+    })
+}

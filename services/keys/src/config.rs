@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sotto_ids::limits::{MAX_PREKEYS_PER_DEVICE, MAX_PREKEYS_PER_UPLOAD};
+use sotto_ids::{
+    Handle,
+    limits::{MAX_PREKEYS_PER_DEVICE, MAX_PREKEYS_PER_UPLOAD},
+};
 use sotto_kit::config::{Validate, require};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The section `[keys]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -84,7 +87,7 @@ pub struct TokenConfig {
     #[serde(with = "humantime_serde")]
     pub key_rotation: Duration,
     /// How often keys are looked over: the next one is published, and those that no
-    /// living token is signed with are deleted. Between 1s and 1h.
+    /// living token is signed with are deleted. Between 1s and 1m.
     #[serde(with = "humantime_serde")]
     pub key_upkeep: Duration,
 }
@@ -113,6 +116,10 @@ impl Validate for KeysConfig {
             "between 1 and 100",
         );
 
+        for handle in &self.handles.reserved {
+            within(handle.parse::<Handle>().is_ok(), "handles.reserved", "a list of handles");
+        }
+
         within((2..=2000).contains(&self.ops.burst), "ops.burst", "between 2 and 2000");
         within((1..=3600).contains(&self.ops.per_hour), "ops.per_hour", "between 1 and 3600");
 
@@ -137,9 +144,9 @@ impl Validate for KeysConfig {
             "between 10m and 30d",
         );
         within(
-            (Duration::from_secs(1)..=HOUR).contains(&token.key_upkeep),
+            (Duration::from_secs(1)..=MINUTE).contains(&token.key_upkeep),
             "token.key_upkeep",
-            "between 1s and 1h",
+            "between 1s and 1m",
         );
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use cargo_metadata::{DependencyKind, Metadata};
-
 /// Why one package depends on another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,45 +30,6 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Takes over what cargo resolved.
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        let places: HashMap<_, _> = metadata
-            .packages
-            .iter()
-            .enumerate()
-            .map(|(place, package)| (&package.id, place))
-            .collect();
-        let mut packages: Vec<_> = metadata
-            .packages
-            .iter()
-            .map(|package| Package {
-                name: package.name.to_string(),
-                folder: package
-                    .manifest_path
-                    .parent()
-                    .filter(|_| package.source.is_none())
-                    .and_then(|folder| folder.strip_prefix(&metadata.workspace_root).ok())
-                    .map(ToString::to_string),
-                dependencies: Vec::new(),
-            })
-            .collect();
-        for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
-            let edges = node.deps.iter().flat_map(|dependency| {
-                let to = places.get(&dependency.pkg).copied();
-                let kinds = dependency.dep_kinds.iter().map(|info| match info.kind {
-                    DependencyKind::Development => Kind::Dev,
-                    DependencyKind::Build => Kind::Build,
-                    _ => Kind::Normal,
-                });
-                kinds.filter_map(move |kind| to.map(|to| (to, kind)))
-            });
-            if let Some(from) = places.get(&node.id).and_then(|&at| packages.get_mut(at)) {
-                from.dependencies.extend(edges);
-            }
-        }
-        Self { packages }
-    }
-
     /// Packages of the workspace itself.
     pub(crate) fn members(&self) -> impl Iterator<Item = usize> {
         self.packages
@@ -83,11 +42,12 @@ impl Graph {
     /// The shortest way from a package to one that `is_target` knows, both ends
     /// included.
     ///
-    /// The first step may be of any kind, since a package's own tests belong to it;
-    /// after that dev-dependencies lead nowhere, as cargo ignores them too.
+    /// `with_tests` lets the first step be a dev-dependency. From there on those lead
+    /// nowhere: the tests of what a package uses are not built with it.
     pub(crate) fn shortest_path(
         &self,
         from: usize,
+        with_tests: bool,
         is_target: impl Fn(&Package) -> bool,
     ) -> Option<Vec<&str>> {
         let mut reached_from = HashMap::from([(from, None)]);
@@ -98,7 +58,7 @@ impl Graph {
                 return Some(self.way_back(here, &reached_from));
             }
             for &(next, kind) in &package.dependencies {
-                let counts = here == from || kind != Kind::Dev;
+                let counts = kind != Kind::Dev || (with_tests && here == from);
                 if counts && !reached_from.contains_key(&next) {
                     reached_from.insert(next, Some(here));
                     queue.push_back(next);

@@ -1,6 +1,7 @@
 //! `cargo xtask deps`: fails on a dependency that the shape of the workspace forbids.
 
 mod graph;
+mod resolved;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -70,12 +71,11 @@ fn breaches(rule: &Rule, graph: &Graph) -> Vec<Violation> {
         matches_any(rule.packages, package) && !matches_any(rule.except, package)
     };
     let forbidden = |package: &Package| matches_any(rule.must_not_use, package);
-    let members = graph
-        .members()
-        .filter(|&member| graph.packages.get(member).is_some_and(bound));
+    let members = graph.members().filter(|&member| graph.packages.get(member).is_some_and(bound));
     members
         .filter_map(|member| match rule.reach {
-            Reach::Closure => graph.shortest_path(member, forbidden),
+            Reach::Closure => graph.shortest_path(member, true, forbidden),
+            Reach::Program => graph.shortest_path(member, false, forbidden),
             Reach::Manifest => direct(graph, member, forbidden),
         })
         .map(|path| Violation {
@@ -85,16 +85,9 @@ fn breaches(rule: &Rule, graph: &Graph) -> Vec<Violation> {
         .collect()
 }
 
-fn direct(
-    graph: &Graph,
-    from: usize,
-    forbidden: impl Fn(&Package) -> bool,
-) -> Option<Vec<&str>> {
+fn direct(graph: &Graph, from: usize, forbidden: impl Fn(&Package) -> bool) -> Option<Vec<&str>> {
     let package = graph.packages.get(from)?;
-    let mut used = package
-        .dependencies
-        .iter()
-        .filter_map(|&(to, _)| graph.packages.get(to));
+    let mut used = package.dependencies.iter().filter_map(|&(to, _)| graph.packages.get(to));
     let to = used.find(|package| forbidden(package))?;
     Some(vec![&package.name, &to.name])
 }
@@ -114,14 +107,10 @@ fn trespass(ban: &Ban, graph: &Graph) -> Option<Violation> {
         let path = if uses_it(package) {
             vec![package.name.as_str()]
         } else {
-            graph.shortest_path(member, uses_it)?
+            graph.shortest_path(member, true, uses_it)?
         };
         Some(Violation {
-            path: path
-                .into_iter()
-                .chain([ban.package])
-                .map(str::to_owned)
-                .collect(),
+            path: path.into_iter().chain([ban.package]).map(str::to_owned).collect(),
             because: ban.because,
         })
     })

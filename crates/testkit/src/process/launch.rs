@@ -19,8 +19,8 @@ use crate::servers::program;
 pub enum Life {
     /// As long as its handle, and never longer than the process that holds it.
     Leashed,
-    /// Until somebody ends it: it has a session of its own, and does not notice when
-    /// the terminal closes.
+    /// As long as its handle, or, after [`Process::leave_running`], until somebody ends
+    /// it: it has a session of its own, and does not notice when the terminal closes.
     Detached,
 }
 
@@ -137,7 +137,7 @@ impl Launch {
         Ok(Process {
             name: self.name,
             log: self.log,
-            life: self.life,
+            ends_with_handle: true,
             child: Mutex::new(child),
             _leash: leash,
         })
@@ -201,9 +201,9 @@ fn spawn_from_a_thread_that_stays(
     let (leash, held) = mpsc::channel();
     let (started, child) = mpsc::channel();
     thread::Builder::new().name("leash".to_owned()).spawn(move || {
-        let _ = started.send(command.spawn());
+        started.send(command.spawn()).ok();
         // Nothing is ever sent: this waits for the other end to be dropped.
-        let _ = held.recv();
+        held.recv().ok();
     })?;
     Ok((child.recv()??, leash))
 }

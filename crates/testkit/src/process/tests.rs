@@ -61,10 +61,8 @@ async fn a_child_that_is_killed_has_no_last_word() {
 async fn a_child_ends_with_a_parent_that_is_killed() {
     let Some(setpriv) = crate::servers::program::find("setpriv") else { return };
     let dir = tempfile::tempdir().unwrap();
-    let script = format!(
-        "{} --pdeathsig=KILL -- sleep 600 & echo child $!; wait",
-        setpriv.display()
-    );
+    let script =
+        format!("{} --pdeathsig=KILL -- sleep 600 & echo child $!; wait", setpriv.display());
     let parent = Launch::new("parent", "/bin/sh", dir.path().join("log"))
         .args(["-c", &script])
         .spawn()

@@ -130,6 +130,16 @@ impl Servers {
         self.redis.as_mut()
     }
 
+    /// Lets detached servers, and the database, live on without this handle.
+    pub fn leave_running(mut self) {
+        if let Some(postgres) = self.postgres.take() {
+            postgres.leave_running();
+        }
+        if let Some(redis) = self.redis.take() {
+            redis.leave_running();
+        }
+    }
+
     /// The processes of the private servers.
     pub fn processes(&self) -> Vec<&crate::process::Process> {
         let postgres = self.postgres.as_ref().and_then(Postgres::process);

@@ -22,7 +22,7 @@ use crate::{
 const USER: &str = "sotto";
 
 /// A new server is there in half a second; one that was killed has to read its log.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long a server may take to end in order.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
@@ -70,13 +70,12 @@ pub fn programs() -> anyhow::Result<Programs> {
     program::find("initdb")
         .into_iter()
         .chain(program::postgres_folders().into_iter().map(|folder| folder.join("initdb")))
-        .filter_map(|initdb| {
+        .find_map(|initdb| {
             // What is on the PATH may be a link; the server lies beside what it leads to.
             let initdb = fs::canonicalize(initdb).ok()?;
             let postgres = initdb.with_file_name("postgres");
             program::is_program(&postgres).then_some(Programs { initdb, postgres })
         })
-        .next()
         .context("PostgreSQL's initdb and postgres are not installed")
 }
 
@@ -106,7 +105,7 @@ impl Postgres {
         let data = home.join("data");
         let password_file = home.join("password");
         if !data.join("PG_VERSION").is_file() {
-            init(&programs, &options, run_as, &data, &password_file)?;
+            init(&programs, &options, run_as, &data, &password_file).await?;
         }
         let password = fs::read_to_string(&password_file)
             .with_context(|| format!("cannot read {}", password_file.display()))?
@@ -114,8 +113,7 @@ impl Postgres {
             .to_owned();
 
         let port = Port::reserve()?;
-        let mut postgres =
-            Self { options, programs, run_as, data, port, password, process: None };
+        let mut postgres = Self { options, programs, run_as, data, port, password, process: None };
         postgres.come_up().await?;
         Ok(postgres)
     }
@@ -129,6 +127,13 @@ impl Postgres {
     /// The folder of its files.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Lets a detached server live on without its handle.
+    pub fn leave_running(mut self) {
+        if let Some(process) = self.process.take() {
+            process.leave_running();
+        }
     }
 
     /// Its process, while it runs.
@@ -280,7 +285,7 @@ fn can_reach(dir: &Path, owner: RunAs) -> anyhow::Result<bool> {
     Ok(status.success())
 }
 
-fn init(
+async fn init(
     programs: &Programs,
     options: &Options,
     run_as: Option<RunAs>,
@@ -299,11 +304,9 @@ fn init(
     if options.durability == Durability::Fast {
         args.push("--no-sync".to_owned());
     }
-    let initdb = Launch::new("initdb", &programs.initdb, &options.log)
-        .args(args)
-        .run_as(run_as)
-        .spawn()?;
-    let status = initdb.wait()?;
+    let initdb =
+        Launch::new("initdb", &programs.initdb, &options.log).args(args).run_as(run_as).spawn()?;
+    let status = initdb.ended(READY_WITHIN).await?;
     ensure!(status.success(), "initdb failed ({status})\n{}", tail(&options.log, 15));
     if !data.join("PG_VERSION").is_file() {
         bail!("initdb made no {}", data.display());

@@ -66,6 +66,13 @@ impl Redis {
         format!("redis://:{}@{}", self.password, self.port.address())
     }
 
+    /// Lets a detached server live on without its handle.
+    pub fn leave_running(mut self) {
+        if let Some(process) = self.process.take() {
+            process.leave_running();
+        }
+    }
+
     /// Its process, while it runs.
     pub fn process(&self) -> Option<&Process> {
         self.process.as_ref()

@@ -13,21 +13,18 @@ fn postgres_in(dir: &Path, durability: Durability) -> postgres::Options {
     }
 }
 
-/// A folder that `nobody` can pass through.
-fn open_tempdir() -> tempfile::TempDir {
+/// A folder with these permissions; `nobody` can pass through 755 and not through 700.
+fn tempdir(mode: u32) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;
 
-    tempfile::Builder::new()
-        .permissions(std::fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap()
+    let permissions = std::fs::Permissions::from_mode(mode);
+    tempfile::Builder::new().permissions(permissions).tempdir().unwrap()
 }
 
 #[tokio::test]
 async fn a_private_postgres_keeps_what_it_confirmed_through_kill_9() {
-    let dir = open_tempdir();
-    let mut server =
-        Postgres::start(postgres_in(dir.path(), Durability::Durable)).await.unwrap();
+    let dir = tempdir(0o755);
+    let mut server = Postgres::start(postgres_in(dir.path(), Durability::Durable)).await.unwrap();
     let url = server.url("postgres");
     assert!(postgres::is_durable(&url).await.unwrap());
     let mut db = PgConnection::connect(&url).await.unwrap();
@@ -45,7 +42,7 @@ async fn a_private_postgres_keeps_what_it_confirmed_through_kill_9() {
 
 #[tokio::test]
 async fn files_that_are_there_are_used_again() {
-    let dir = open_tempdir();
+    let dir = tempdir(0o755);
     let server = Postgres::start(postgres_in(dir.path(), Durability::Fast)).await.unwrap();
     server.create_database_if_missing("sotto").await.unwrap();
     server.stop().await.unwrap();
@@ -59,7 +56,7 @@ async fn files_that_are_there_are_used_again() {
 /// Root's home is closed to the user that Postgres runs as; so is this folder.
 #[tokio::test]
 async fn a_folder_out_of_the_servers_reach_is_put_elsewhere() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir(0o700);
     let server = Postgres::start(postgres_in(dir.path(), Durability::Fast)).await.unwrap();
 
     let is_root = nix::unistd::Uid::effective().is_root();
@@ -72,7 +69,7 @@ async fn a_folder_out_of_the_servers_reach_is_put_elsewhere() {
 
 #[tokio::test]
 async fn a_fresh_database_goes_with_its_handle() {
-    let dir = open_tempdir();
+    let dir = tempdir(0o755);
     let server = Postgres::start(postgres_in(dir.path(), Durability::Fast)).await.unwrap();
     let database = FreshDatabase::create(&server.url("postgres")).await.unwrap();
     let url = database.url().to_owned();
@@ -105,5 +102,8 @@ async fn a_private_redis_comes_back_empty_on_the_same_port() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let size: i64 = ::redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(size, 0);
-    assert!(redis::ping(&url.replace(":", ":x")).await.is_err(), "it has a password");
+    assert!(
+        redis::ping(&url.replace("redis://:", "redis://:x")).await.is_err(),
+        "it has a password"
+    );
 }

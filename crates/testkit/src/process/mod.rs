@@ -37,7 +37,7 @@ const KILLED_WITHIN: Duration = Duration::from_secs(10);
 pub struct Process {
     name: String,
     log: PathBuf,
-    life: Life,
+    ends_with_handle: bool,
     child: Mutex<Child>,
     // Ends the thread that started the child, after `drop` has ended the child.
     _leash: mpsc::Sender<Infallible>,
@@ -76,10 +76,19 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it has not ended in time.
+    pub async fn ended(&self, within: Duration) -> anyhow::Result<ExitStatus> {
+        Ok(self.gone(within).await?)
+    }
+
     /// Kills it as `kill -9` does, and waits until it is gone.
     pub async fn kill9(&self) {
-        let _ = self.child().kill();
-        let _ = self.gone(KILLED_WITHIN).await;
+        self.child().kill().ok();
+        self.gone(KILLED_WITHIN).await.ok();
     }
 
     /// Sends a signal, and waits until it has ended by itself.
@@ -89,17 +98,15 @@ impl Process {
     /// When it has not ended in time; it is killed then.
     pub async fn stop(&self, signal: Signal, within: Duration) -> anyhow::Result<ExitStatus> {
         self.send(signal)?;
-        match self.gone(within).await {
-            Ok(status) => Ok(status),
-            Err(_) => {
-                self.kill9().await;
-                bail!(
-                    "{} did not end within {within:?} of {signal}, and was killed\n{}",
-                    self.name,
-                    tail(&self.log, 15)
-                );
-            }
+        if let Ok(status) = self.gone(within).await {
+            return Ok(status);
         }
+        self.kill9().await;
+        bail!(
+            "{} did not end within {within:?} of {signal}, and was killed\n{}",
+            self.name,
+            tail(&self.log, 15)
+        );
     }
 
     /// Sends a signal, unless the process has ended.
@@ -117,6 +124,11 @@ impl Process {
         Ok(())
     }
 
+    /// Lets a [`Life::Detached`] child live on without its handle.
+    pub fn leave_running(mut self) {
+        self.ends_with_handle = false;
+    }
+
     async fn gone(&self, within: Duration) -> Result<ExitStatus, wait::TimedOut> {
         let what = format!("{} to end", self.name);
         wait::until(within, &what, || async { self.exited().ok_or("it still runs") }).await
@@ -129,10 +141,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.life == Life::Leashed {
+        if self.ends_with_handle {
             let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
-            let _ = child.kill();
-            let _ = child.wait();
+            child.kill().ok();
+            child.wait().ok();
         }
     }
 }

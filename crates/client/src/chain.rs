@@ -1,0 +1,174 @@
+//! Fetches chains, verifies them and moves pins.
+
+use std::sync::Arc;
+
+use sotto_identity::{
+    ChainError, SignedOp, State, link_hash,
+    pin::{Pin, PinError, compare},
+    replay,
+};
+use sotto_ids::{AccountId, AccountUuid};
+
+use crate::{
+    ClientError, Distrust, Event,
+    rest::Rest,
+    vault::{Tx, Vault, chains},
+};
+
+/// Attempts while another task moves the same pin.
+const ATTEMPTS: usize = 4;
+
+/// Whose chain is meant.
+#[derive(Clone, Copy)]
+pub(crate) enum Whose {
+    Account(AccountId),
+    Uuid(AccountUuid),
+}
+
+impl Whose {
+    fn uuid(self) -> AccountUuid {
+        match self {
+            Self::Account(account) => account.uuid(),
+            Self::Uuid(uuid) => uuid,
+        }
+    }
+
+    fn path(self) -> String {
+        match self {
+            Self::Account(account) => account.to_string(),
+            Self::Uuid(uuid) => uuid.to_string(),
+        }
+    }
+
+    fn is(self, state: &State) -> bool {
+        match self {
+            Self::Account(account) => state.account_id == account,
+            Self::Uuid(uuid) => state.account_id.uuid() == uuid,
+        }
+    }
+}
+
+/// Fetches what is new of a chain, or all of it at first contact, verifies it
+/// against the pin, and moves the pin.
+///
+/// # Errors
+/// [`ClientError::Distrust`] where the server's view is not an honest one: the pin
+/// stays, and after a fork the account is frozen.
+pub(crate) async fn refresh(
+    vault: &Vault,
+    rest: &Rest,
+    whose: Whose,
+) -> Result<Arc<State>, ClientError> {
+    let uuid = whose.uuid();
+    for _ in 0..ATTEMPTS {
+        let pinned = vault.run(move |tx| chains::find(tx.db, tx.chains, uuid)).await?;
+        let outcome = match pinned {
+            Some((_, state)) if !whose.is(&state) => return Err(Distrust::OtherAccount.into()),
+            Some((_, state)) => go_on(vault, rest, whose, Pin::of(&state)).await?,
+            None => first_contact(vault, rest, whose).await?,
+        };
+        if let Some(state) = outcome {
+            return Ok(state);
+        }
+    }
+    Err(ClientError::unavailable("the pin kept moving"))
+}
+
+async fn first_contact(
+    vault: &Vault,
+    rest: &Rest,
+    whose: Whose,
+) -> Result<Option<Arc<State>>, ClientError> {
+    let ops = rest.chain(&whose.path(), 0).await?;
+    vault
+        .run(move |tx| {
+            if chains::find(tx.db, tx.chains, whose.uuid())?.is_some() {
+                return Ok(None);
+            }
+            let state = Arc::new(replay(&ops)?);
+            if !whose.is(&state) {
+                return Err(Distrust::OtherAccount.into());
+            }
+            chains::pin(tx.db, tx.chains, &state, &ops)?;
+            Ok(Some(state))
+        })
+        .await
+}
+
+/// The pinned op comes along with those after it, which shows at once whether the
+/// server still has the same chain.
+async fn go_on(
+    vault: &Vault,
+    rest: &Rest,
+    whose: Whose,
+    pin: Pin,
+) -> Result<Option<Arc<State>>, ClientError> {
+    let mut ops = rest.chain(&whose.path(), pin.seq).await?;
+    let starts_at_pin = ops.first().is_some_and(|op| link_hash(&op.payload) == pin.head);
+    if !starts_at_pin {
+        return judge(vault, rest, whose, pin).await;
+    }
+    let new_ops = ops.split_off(1);
+    vault.run(move |tx| extend(tx, whose.uuid(), pin.seq, &new_ops)).await
+}
+
+/// Moves a pin by ops that follow on from `base`; `None` where it has moved since.
+pub(crate) fn extend(
+    tx: &mut Tx<'_>,
+    uuid: AccountUuid,
+    base: u64,
+    new_ops: &[SignedOp],
+) -> Result<Option<Arc<State>>, ClientError> {
+    let Some((account, state)) = chains::find(tx.db, tx.chains, uuid)? else {
+        return Ok(None);
+    };
+    if account.seq != base {
+        return Ok(None);
+    }
+    if new_ops.is_empty() {
+        return Ok(Some(state));
+    }
+    let next = Arc::new(state.apply_all(new_ops)?);
+    chains::pin(tx.db, tx.chains, &next, new_ops)?;
+    tx.tell(Event::ChainMoved { account: account.account });
+    Ok(Some(next))
+}
+
+/// Whether an error of [`extend`] says that the ops are of another branch, so that
+/// the whole chain has to be looked at.
+pub(crate) fn is_other_branch(error: &ClientError) -> bool {
+    let ClientError::Distrust(Distrust::Chain(error)) = error else {
+        return false;
+    };
+    matches!(error, ChainError::WrongPrev | ChainError::WrongSeq)
+}
+
+/// Looks at the whole chain, as the server's does not go on from the pin.
+async fn judge(
+    vault: &Vault,
+    rest: &Rest,
+    whose: Whose,
+    pin: Pin,
+) -> Result<Option<Arc<State>>, ClientError> {
+    let served = rest.chain(&whose.path(), 0).await?;
+    let uuid = whose.uuid();
+    let verdict = vault
+        .run(move |tx| {
+            let held = chains::ops(tx.db, uuid)?;
+            match compare(&pin, &held, &served) {
+                // It was only that this answer was longer than the first.
+                Ok(_) => Ok(Ok(())),
+                Err(PinError::Rollback) => Ok(Err(Distrust::Rollback)),
+                Err(PinError::WrongAccount) => Ok(Err(Distrust::OtherAccount)),
+                Err(PinError::Chain(error)) => Ok(Err(Distrust::Chain(error))),
+                Err(PinError::Fork(evidence)) => {
+                    chains::freeze(tx.db, uuid, evidence.as_deref(), tx.now_ms)?;
+                    tx.tell(Event::ForkSuspected { account: pin.account_id });
+                    Ok(Err(Distrust::Fork))
+                }
+            }
+        })
+        .await?;
+    verdict?;
+    Ok(None)
+}

@@ -1,0 +1,215 @@
+//! Registration, and who this device is.
+
+use ed25519_dalek::{Signer as _, SigningKey};
+use prost::Message as _;
+use rand::RngCore as _;
+use sotto_identity::{
+    Recovery, SignedOp, State,
+    build::{self, signed},
+    decode_op, encode_op, link_hash, signing_message,
+};
+use sotto_ids::{AccountId, DeviceId, Handle};
+
+use super::Client;
+use crate::{
+    ClientError, Me, Phase, RecoveryPhrase,
+    chain::{self, Whose},
+    signal::keys::{DeviceKeys, signing_key},
+    vault::{Own, Tx, chains, own},
+};
+
+impl Client {
+    /// Makes an account with this device as its first, and publishes the device's
+    /// prekeys.
+    ///
+    /// The words are the only way back to a lost account: show them to the person
+    /// first. They are not stored. A registration that was interrupted goes on when
+    /// this is called again with the same words.
+    ///
+    /// # Errors
+    /// `already_registered`, `other_phrase`, `app_token`, `unavailable`, and what
+    /// the server refuses: the handle, or an app user that has an account already.
+    pub async fn register(
+        &self,
+        phrase: &RecoveryPhrase,
+        handle: Option<&Handle>,
+    ) -> Result<Me, ClientError> {
+        let inner = &self.inner;
+        let recovery_key = phrase.recovery_key();
+        let home = inner.config.domain.clone();
+        let genesis =
+            inner.vault.run(move |tx| genesis(tx, &recovery_key, &home)).await?;
+        if let Some(genesis) = genesis {
+            let handle = handle.cloned();
+            let first = genesis.clone();
+            let ops = inner.vault.run(move |tx| handle_op(tx, &first, handle.as_ref())).await?;
+            let app_token = inner.auth.app_token().await?;
+            inner.rest.create_account(&genesis, &ops, &app_token).await?;
+            inner
+                .vault
+                .run(move |tx| {
+                    let all: Vec<_> = std::iter::once(genesis).chain(ops).collect();
+                    let state = sotto_identity::replay(&all)?;
+                    chains::pin(tx.db, tx.chains, &state.into(), &all)?;
+                    Ok(own::enter(tx.db, Phase::Certified)?)
+                })
+                .await?;
+        }
+        self.maintain_prekeys().await?;
+        self.me().await?.ok_or(ClientError::NotRegistered)
+    }
+
+    /// Who this device is; `None` before it is anybody.
+    ///
+    /// # Errors
+    /// `store`.
+    pub async fn me(&self) -> Result<Option<Me>, ClientError> {
+        self.inner.vault.run(|tx| me(tx)).await
+    }
+
+    /// Claims a handle, in place of the one before. Only on an admin device.
+    ///
+    /// # Errors
+    /// `not_admin`, `unavailable`, and what the server refuses.
+    pub async fn set_handle(&self, handle: &Handle) -> Result<(), ClientError> {
+        let inner = &self.inner;
+        let account = inner.vault.run(|tx| Ok(own::certified(tx.db)?.account)).await?;
+        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
+        let handle = handle.clone();
+        let op = inner
+            .vault
+            .run(move |tx| {
+                let own = own::certified(tx.db)?;
+                let key = own.account_key.as_ref().ok_or(ClientError::NotAdmin)?;
+                let (_, state) = chains::find(tx.db, tx.chains, own.account.uuid())?
+                    .ok_or(ClientError::NotRegistered)?;
+                let op = sign(&state.next_op(build::set_handle(&handle), tx.now_ms), &[key]);
+                state.apply(&op)?;
+                Ok(op)
+            })
+            .await?;
+        let ops = [op];
+        inner
+            .auth
+            .with_token(|token| inner.rest.append_ops(account, &ops, token))
+            .await?;
+        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
+        Ok(())
+    }
+}
+
+pub(super) fn me(tx: &mut Tx<'_>) -> Result<Option<Me>, ClientError> {
+    let Some(own) = own::find(tx.db)? else {
+        return Ok(None);
+    };
+    let uuid = own.account.uuid();
+    let handle = match chains::find(tx.db, tx.chains, uuid)? {
+        Some((_, state)) => state.handle.clone(),
+        None => None,
+    };
+    Ok(Some(Me {
+        account: own.account,
+        uuid,
+        device: own.device,
+        handle,
+        admin: own.account_key.is_some(),
+        phase: own.phase,
+    }))
+}
+
+/// The genesis that is to be at the server: a new one, or that of a registration
+/// that was begun with the same words. `None` where it is there already.
+fn genesis(
+    tx: &mut Tx<'_>,
+    recovery_key: &SigningKey,
+    home: &str,
+) -> Result<Option<SignedOp>, ClientError> {
+    let Some(begun) = own::find(tx.db)? else {
+        return make_genesis(tx, recovery_key, home).map(Some);
+    };
+    match begun.phase {
+        Phase::Made => {}
+        Phase::Certified => return Ok(None),
+        Phase::Requested | Phase::Ready => return Err(ClientError::AlreadyRegistered),
+    }
+    let pending = begun.pending.unwrap_or_default();
+    let genesis = SignedOp::decode(pending.as_slice()).map_err(|_| ClientError::Crypto("genesis"))?;
+    let state = State::genesis(&genesis)?;
+    if state.recovery.keys != [recovery_key.verifying_key().to_bytes()] {
+        return Err(ClientError::OtherPhrase);
+    }
+    Ok(Some(genesis))
+}
+
+fn make_genesis(
+    tx: &mut Tx<'_>,
+    recovery_key: &SigningKey,
+    home: &str,
+) -> Result<SignedOp, ClientError> {
+    let account_key = signing_key(tx.rng);
+    let keys = DeviceKeys::generate(tx.rng);
+    let recovery = Recovery {
+        threshold: 1,
+        keys: vec![recovery_key.verifying_key().to_bytes()],
+        delay_s: 0,
+    };
+    let mut nonce = [0; 16];
+    tx.rng.fill_bytes(&mut nonce);
+    let mut op = build::genesis(
+        &recovery,
+        account_key.verifying_key().to_bytes(),
+        &keys.certificate(DeviceId::FIRST, true)?,
+        nonce,
+        home,
+        tx.now_ms,
+    );
+    keys.countersign(&mut op, tx.rng)?;
+    let genesis = sign(&op, &[&account_key, recovery_key]);
+    // A chain that we would not take from others is not sent to them either.
+    let account = State::genesis(&genesis)?.account_id;
+    let DeviceKeys { device_key, identity, mls_key, registration_id } = keys;
+    own::put(
+        tx.db,
+        &Own {
+            phase: Phase::Made,
+            account,
+            device: DeviceId::FIRST,
+            registration_id,
+            account_key: Some(account_key),
+            device_key,
+            identity,
+            mls_key,
+            pending: Some(genesis.encode_to_vec()),
+        },
+    )?;
+    Ok(genesis)
+}
+
+/// The op that claims a handle right after genesis, where one is wanted.
+fn handle_op(
+    tx: &mut Tx<'_>,
+    genesis: &SignedOp,
+    handle: Option<&Handle>,
+) -> Result<Vec<SignedOp>, ClientError> {
+    let Some(handle) = handle else {
+        return Ok(Vec::new());
+    };
+    let own = own::load(tx.db)?;
+    let key = own.account_key.as_ref().ok_or(ClientError::NotAdmin)?;
+    debug_assert_eq!(AccountId::from(link_hash(&genesis.payload)), own.account);
+    let state = State::genesis(genesis)?;
+    // The time of genesis, so that another attempt makes the same bytes.
+    let ts_ms = decode_op(&genesis.payload)?.ts_ms;
+    Ok(vec![sign(&state.next_op(build::set_handle(handle), ts_ms), &[key])])
+}
+
+/// Encodes an op and signs it with these keys.
+pub(super) fn sign(op: &sotto_identity::Op, keys: &[&SigningKey]) -> SignedOp {
+    let payload = encode_op(op);
+    let message = signing_message(&payload);
+    let signatures: Vec<_> = keys
+        .iter()
+        .map(|key| (key.verifying_key().to_bytes(), key.sign(&message).to_bytes()))
+        .collect();
+    signed(payload, signatures)
+}

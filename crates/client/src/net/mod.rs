@@ -1,0 +1,109 @@
+//! The connection to the gateway: kept up while the client is online.
+
+mod ack;
+mod close;
+mod flight;
+mod inbox;
+mod introduce;
+mod sender;
+mod session;
+mod socket;
+mod upkeep;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{Clock, ConnectionState, Event, backoff::Backoff, client::Inner};
+
+/// The server's clock: ours, and how far ours is off as the server last said.
+#[derive(Clone)]
+pub(crate) struct ServerClock {
+    clock: Arc<dyn Clock>,
+    offset_ms: Arc<AtomicI64>,
+}
+
+impl ServerClock {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, offset_ms: Arc::default() }
+    }
+
+    /// The time here, milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// The time at the server, as far as it is known.
+    pub(crate) fn server_now_ms(&self) -> u64 {
+        self.now_ms().saturating_add_signed(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// The server has just said what time it is.
+    pub(crate) fn set(&self, server_now_ms: u64) {
+        let offset_ms = server_now_ms.cast_signed().saturating_sub(self.now_ms().cast_signed());
+        self.offset_ms.store(offset_ms, Ordering::Relaxed);
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was to end.
+    Wanted,
+    /// It was lost; a new one may be tried, not before `after` where that is set.
+    Lost { reason: String, after: Option<std::time::Duration> },
+    /// It is of no use to try again.
+    Final { reason: String },
+}
+
+impl End {
+    fn lost(reason: impl Into<String>) -> Self {
+        Self::Lost { reason: reason.into(), after: None }
+    }
+}
+
+/// Keeps a connection up until `stop`, or until the server says that it is of no
+/// use. Attempts come with growing pauses, and go round the sockets.
+pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
+    let tuning = &inner.config.tuning;
+    let mut backoff = Backoff::new(tuning.retry_min, tuning.retry_max);
+    let mut sockets = inner.config.sockets.iter().cycle();
+    loop {
+        inner.connection.send_replace(ConnectionState::Connecting);
+        let Some(socket) = sockets.next() else {
+            return finish(&inner, "no_sockets");
+        };
+        let mut was_open = false;
+        let end = Box::pin(session::run(&inner, &stop, socket, &mut was_open)).await;
+        if was_open {
+            backoff.reset();
+        }
+        let (reason, after) = match end {
+            End::Wanted => {
+                inner.connection.send_replace(ConnectionState::Offline);
+                return;
+            }
+            End::Final { reason } => return finish(&inner, &reason),
+            End::Lost { reason, after } => (reason, after),
+        };
+        tracing::debug!(reason, was_open, "connection lost");
+        inner.connection.send_replace(ConnectionState::Connecting);
+        if was_open {
+            inner.tell(Event::Disconnected { reason });
+        }
+        let pause = backoff.pause(&mut inner.rng()).max(after.unwrap_or_default());
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            inner.connection.send_replace(ConnectionState::Offline);
+            return;
+        }
+    }
+}
+
+fn finish(inner: &Inner, reason: &str) {
+    tracing::info!(reason, "connection ended for good");
+    inner.connection.send_replace(ConnectionState::Stopped { reason: reason.to_owned() });
+    inner.tell(Event::Stopped { reason: reason.to_owned() });
+}

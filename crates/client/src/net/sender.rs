@@ -1,0 +1,228 @@
+//! Empties the outbox on to the socket.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use sotto_ids::{AccountUuid, DeviceId};
+use sotto_proto::socket::{
+    ClientFrame, DeviceMismatch, Error, ServerFrame, client_frame, server_frame::Body,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    End,
+    flight::{Flight, Mismatch, Sent},
+    introduce::introduce,
+};
+use crate::{
+    ClientError,
+    backoff::Backoff,
+    client::Inner,
+    outbox::{self, Answer, Wanted},
+};
+
+/// Answers that are taken together, and noted in one transaction.
+const ANSWERS: usize = 256;
+
+/// Sends what is in the outbox, and what is put there, until the socket ends.
+pub(super) async fn run(
+    inner: &Arc<Inner>,
+    frames: &mpsc::Sender<ClientFrame>,
+    mut answers: mpsc::Receiver<ServerFrame>,
+    max_frame: usize,
+) -> End {
+    let mut sender = Sender::new(inner, frames, max_frame);
+    let mut outbox = inner.outbox.clone();
+    let mut answered = Vec::with_capacity(ANSWERS);
+    loop {
+        outbox.mark_unchanged();
+        if let Err(end) = sender.fill(std::mem::take(&mut answered)).await {
+            return end;
+        }
+        let wake = sender.flight.next_wake();
+        tokio::select! {
+            count = answers.recv_many(&mut answered, ANSWERS) => {
+                if count == 0 {
+                    return End::lost("connection_lost");
+                }
+            }
+            Some((peer, outcome)) = sender.introductions.next(),
+                if !sender.introductions.is_empty() =>
+            {
+                if let Err(end) = sender.introduced(peer, outcome).await {
+                    return end;
+                }
+            }
+            changed = outbox.changed() => {
+                if changed.is_err() {
+                    return End::lost("closed");
+                }
+            }
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+        }
+        sender.flight.wake(Instant::now());
+    }
+}
+
+struct Sender<'a> {
+    inner: &'a Arc<Inner>,
+    frames: &'a mpsc::Sender<ClientFrame>,
+    max_frame: usize,
+    flight: Flight,
+    introductions: FuturesUnordered<BoxFuture<'static, (AccountUuid, Result<(), ClientError>)>>,
+    /// Pauses after introductions that came to nothing.
+    backoff: Backoff,
+}
+
+impl<'a> Sender<'a> {
+    fn new(
+        inner: &'a Arc<Inner>,
+        frames: &'a mpsc::Sender<ClientFrame>,
+        max_frame: usize,
+    ) -> Self {
+        let tuning = &inner.config.tuning;
+        Self {
+            inner,
+            frames,
+            max_frame,
+            flight: Flight::new(tuning.send_window.max(1)),
+            introductions: FuturesUnordered::new(),
+            backoff: Backoff::new(tuning.retry_min, tuning.retry_max),
+        }
+    }
+
+    /// Notes answers, encrypts what comes next, both in one transaction, and sends
+    /// it.
+    async fn fill(&mut self, answered: Vec<ServerFrame>) -> Result<(), End> {
+        let settled: Vec<_> =
+            answered.into_iter().filter_map(|frame| self.answer(frame)).collect();
+        let wanted = Wanted {
+            room: self.flight.room(),
+            in_flight: self.flight.rows(),
+            halted: self.flight.halted(),
+            server_now_ms: self.inner.server_clock.server_now_ms(),
+            max_frame: self.max_frame,
+        };
+        let batch = self
+            .inner
+            .vault
+            .run(move |tx| {
+                for (seq, answer) in settled {
+                    outbox::settle(tx, seq, answer)?;
+                }
+                outbox::next_batch(tx, wanted)
+            })
+            .await
+            .map_err(|error| {
+                tracing::error!(reason = error.reason(), "the outbox failed");
+                End::lost(error.reason())
+            })?;
+        for (seq, peer, send) in batch.sends {
+            let id = self.flight.send(Sent { seq, peer });
+            let frame = ClientFrame { id, body: Some(client_frame::Body::Send(send)) };
+            self.frames.send(frame).await.map_err(|_| End::lost("connection_lost"))?;
+        }
+        for peer in batch.strangers {
+            self.flight.mismatch(peer, Mismatch::default());
+        }
+        for (peer, mismatch) in self.flight.introductions() {
+            let inner = Arc::clone(self.inner);
+            let introduction =
+                async move { (peer, introduce(&inner, peer, mismatch).await) }.boxed();
+            self.introductions.push(introduction);
+        }
+        Ok(())
+    }
+
+    /// What an answer means for the row that it is about.
+    fn answer(&mut self, frame: ServerFrame) -> Option<(u64, Answer)> {
+        let Sent { seq, peer } = self.flight.answered(frame.in_reply_to)?;
+        let answer = match frame.body? {
+            Body::Accepted(accepted) => {
+                self.flight.accepted(peer);
+                Answer::Accepted { server_time_ms: accepted.server_time_ms }
+            }
+            Body::DeviceMismatch(mismatch) => {
+                self.flight.mismatch(peer, read_mismatch(&mismatch));
+                Answer::Encrypt
+            }
+            Body::Error(error) => self.refused(error)?,
+            _ => return None,
+        };
+        Some((seq, answer))
+    }
+
+    /// What a refusal means for the row; `None` where it is to be sent again as it
+    /// is.
+    fn refused(&mut self, error: Error) -> Option<Answer> {
+        let tuning = &self.inner.config.tuning;
+        if error.reason == "clock_skew" && error.server_time_ms != 0 {
+            self.inner.server_clock.set(error.server_time_ms);
+            self.flight.pause(Instant::now(), tuning.retry_min);
+            return Some(Answer::Rename { server_now_ms: error.server_time_ms });
+        }
+        if error.retry_after_ms == 0 {
+            tracing::debug!(reason = error.reason, "a send was refused");
+            return Some(Answer::Failed { reason: error.reason });
+        }
+        let pause = Duration::from_millis(error.retry_after_ms.into());
+        self.flight.pause(Instant::now(), pause.clamp(tuning.retry_min, tuning.retry_max));
+        None
+    }
+
+    /// Goes on with a peer, tries later, or gives its messages up.
+    async fn introduced(
+        &mut self,
+        peer: AccountUuid,
+        outcome: Result<(), ClientError>,
+    ) -> Result<(), End> {
+        let error = match outcome {
+            Ok(()) if self.flight.goes_in_circles(peer) => {
+                ClientError::unavailable("the server keeps naming other devices")
+            }
+            Ok(()) => {
+                self.backoff.reset();
+                self.flight.resume(peer);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        tracing::debug!(reason = error.reason(), "sessions could not be opened");
+        if !is_about_peer(&error) {
+            let pause = self.backoff.pause(&mut self.inner.rng());
+            let pause = pause.max(error.retry_after().unwrap_or_default());
+            self.flight.halt(peer, Instant::now() + pause);
+            return Ok(());
+        }
+        let reason = error.reason().to_owned();
+        self.inner
+            .vault
+            .run(move |tx| outbox::fail_peer(tx, peer, &reason))
+            .await
+            .map_err(|error| End::lost(error.reason()))?;
+        self.flight.resume(peer);
+        Ok(())
+    }
+}
+
+/// Whether an error says that this peer cannot be sent to, rather than that
+/// something else is in the way.
+fn is_about_peer(error: &ClientError) -> bool {
+    match error {
+        ClientError::Distrust(_) | ClientError::UnknownAccount => true,
+        ClientError::Refused { reason, .. } => !reason.contains("token"),
+        _ => false,
+    }
+}
+
+fn read_mismatch(mismatch: &DeviceMismatch) -> Mismatch {
+    let ids = |numbers: &[u32]| {
+        numbers.iter().filter_map(|&number| DeviceId::try_from(number).ok()).collect()
+    };
+    let mut void: std::collections::BTreeSet<_> = ids(&mismatch.extra);
+    void.extend(ids(&mismatch.stale));
+    Mismatch { missing: ids(&mismatch.missing), void }
+}

@@ -1,0 +1,82 @@
+//! What goes on beside the messages while a socket is open: prekeys and tokens.
+
+use std::{sync::Arc, time::Duration};
+
+use sotto_proto::socket::{Authenticate, ClientFrame, client_frame::Body};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{ClientError, backoff::Backoff, client::Inner, prekeys, vault::seen};
+
+/// Keeps the stock of prekeys up: now, and whenever it is said to be low. What
+/// fails is tried again.
+pub(super) async fn prekeys(inner: &Arc<Inner>, low: &Notify) {
+    let tuning = &inner.config.tuning;
+    let mut backoff = Backoff::new(tuning.retry_min, tuning.retry_max);
+    loop {
+        match prekeys::maintain(&inner.vault, &inner.rest, &inner.auth).await {
+            Ok(()) => {
+                backoff.reset();
+                forget_old_envelopes(inner).await;
+                low.notified().await;
+            }
+            Err(error) => {
+                tracing::warn!(reason = error.reason(), "the prekeys could not be kept up");
+                let pause = backoff.pause(&mut inner.rng());
+                tokio::time::sleep(pause.max(error.retry_after().unwrap_or_default())).await;
+            }
+        }
+    }
+}
+
+async fn forget_old_envelopes(inner: &Inner) {
+    let keep_ms = u64::try_from(inner.config.tuning.seen_retention.as_millis()).unwrap_or(u64::MAX);
+    let forgotten = inner
+        .vault
+        .run(move |tx| Ok(seen::forget(tx.db, tx.now_ms.saturating_sub(keep_ms))?))
+        .await;
+    if let Err(error) = forgotten {
+        tracing::warn!(reason = error.reason(), "handled envelopes were not forgotten");
+    }
+}
+
+/// Renews the token on the socket before each ends. `expires_at_ms` is the server's
+/// word for the one that counts.
+pub(super) async fn token(
+    inner: &Arc<Inner>,
+    frames: &mpsc::Sender<ClientFrame>,
+    mut expires_at_ms: watch::Receiver<u64>,
+) {
+    let tuning = &inner.config.tuning;
+    let margin_ms = u64::try_from(tuning.token_margin.as_millis()).unwrap_or(u64::MAX);
+    let mut backoff = Backoff::new(tuning.retry_min, tuning.retry_max);
+    // Requests of this loop have odd numbers, those of the outbox even ones.
+    let mut frame = 1;
+    loop {
+        let ends_ms = *expires_at_ms.borrow_and_update();
+        let left_ms =
+            ends_ms.saturating_sub(inner.server_clock.server_now_ms()).saturating_sub(margin_ms);
+        tokio::time::sleep(Duration::from_millis(left_ms)).await;
+        match renewed(inner, frames, frame).await {
+            Ok(()) => {
+                frame += 2;
+                backoff.reset();
+                // Nothing came of it where the server is silent; then try again.
+                drop(tokio::time::timeout(tuning.connect_timeout, expires_at_ms.changed()).await);
+            }
+            Err(error) => {
+                tracing::warn!(reason = error.reason(), "the token could not be renewed");
+                tokio::time::sleep(backoff.pause(&mut inner.rng())).await;
+            }
+        }
+    }
+}
+
+async fn renewed(
+    inner: &Inner,
+    frames: &mpsc::Sender<ClientFrame>,
+    frame: u64,
+) -> Result<(), ClientError> {
+    let token = inner.auth.fresh_token().await?.text;
+    let body = Some(Body::Authenticate(Authenticate { token }));
+    frames.send(ClientFrame { id: frame, body }).await.map_err(|_| ClientError::Closed)
+}

@@ -1,0 +1,150 @@
+//! The JSON bodies of the REST API.
+
+use serde::{Deserialize, Serialize};
+use sotto_identity::{Sig, SignedOp};
+use sotto_ids::{AccountId, AccountUuid, Base64Bytes, DeviceId};
+
+/// An op with its signatures.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SignedOpBody {
+    payload: Base64Bytes,
+    sigs: Vec<SigBody>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SigBody {
+    key: Base64Bytes,
+    sig: Base64Bytes,
+}
+
+impl From<&SignedOp> for SignedOpBody {
+    fn from(op: &SignedOp) -> Self {
+        let sig = |sig: &Sig| SigBody { key: sig.key.clone().into(), sig: sig.sig.clone().into() };
+        Self { payload: op.payload.clone().into(), sigs: op.sigs.iter().map(sig).collect() }
+    }
+}
+
+impl From<SignedOpBody> for SignedOp {
+    fn from(body: SignedOpBody) -> Self {
+        let sig = |sig: SigBody| Sig { key: sig.key.0, sig: sig.sig.0 };
+        Self { payload: body.payload.0, sigs: body.sigs.into_iter().map(sig).collect() }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewAccount<'a> {
+    pub(crate) genesis: SignedOpBody,
+    pub(crate) ops: Vec<SignedOpBody>,
+    pub(crate) app_token: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewOps {
+    pub(crate) ops: Vec<SignedOpBody>,
+}
+
+/// `GET /v1/u/{handle}`. The rest of the answer is found out from the chain.
+#[derive(Deserialize)]
+pub(crate) struct HandleOwner {
+    pub(crate) account_id: AccountId,
+}
+
+#[derive(Serialize)]
+pub(crate) struct BundlesRequest {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) device_ids: Vec<DeviceId>,
+    pub(crate) have: u64,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Bundles {
+    /// What the chain has after `have`.
+    pub(crate) ops: Vec<SignedOpBody>,
+    pub(crate) devices: Vec<DeviceBundle>,
+}
+
+/// The keys of one device, unchecked.
+#[derive(Clone, Deserialize)]
+pub(crate) struct DeviceBundle {
+    pub(crate) device_id: DeviceId,
+    pub(crate) registration_id: u32,
+    pub(crate) identity_key: Base64Bytes,
+    pub(crate) signed_ec: SignedKey,
+    pub(crate) one_time_ec: Option<OneTimeKey>,
+    pub(crate) kyber: Option<SignedKey>,
+}
+
+/// A prekey with its signature by the identity key.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SignedKey {
+    pub(crate) key_id: u32,
+    pub(crate) public_key: Base64Bytes,
+    pub(crate) signature: Base64Bytes,
+}
+
+/// A prekey without a signature.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OneTimeKey {
+    pub(crate) key_id: u32,
+    pub(crate) public_key: Base64Bytes,
+}
+
+#[derive(Serialize)]
+pub(crate) struct OneTimeKeys {
+    pub(crate) keys: Vec<OneTimeKey>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct KyberKeys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_resort: Option<SignedKey>,
+    pub(crate) one_time: Vec<SignedKey>,
+}
+
+/// `GET /v1/keys/count`.
+#[derive(Deserialize)]
+pub(crate) struct KeyCount {
+    pub(crate) one_time_ec: u32,
+    pub(crate) one_time_kyber: u32,
+    #[serde(default)]
+    pub(crate) highest_one_time_ec: Option<u32>,
+    #[serde(default)]
+    pub(crate) highest_kyber: Option<u32>,
+    pub(crate) signed_ec: Option<u32>,
+    pub(crate) last_resort_kyber: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Challenge {
+    pub(crate) challenge: Base64Bytes,
+}
+
+#[derive(Serialize)]
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) account_id: AccountId,
+    pub(crate) device_id: DeviceId,
+    pub(crate) challenge: &'a Base64Bytes,
+    pub(crate) app_token: &'a str,
+    pub(crate) proof: Base64Bytes,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct TokenAnswer {
+    pub(crate) token: String,
+    pub(crate) expires_at_ms: u64,
+    pub(crate) account_uuid: AccountUuid,
+}
+
+/// RFC 9457, with the server's additions.
+#[derive(Deserialize)]
+pub(crate) struct ProblemBody {
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) detail: Option<String>,
+    #[serde(default)]
+    pub(crate) retry_after_ms: Option<u64>,
+    /// Prekeys whose ids stand for other bytes already.
+    #[serde(default)]
+    pub(crate) key_ids: Vec<u32>,
+}

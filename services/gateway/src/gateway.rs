@@ -1,0 +1,128 @@
+//! What all sockets of the process share, and what runs beside them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use sotto_ids::ConnectionId;
+use sotto_kit::{auth::TokenVerifier, clock::SharedClock, lifecycle::Lifecycle};
+use sotto_store::{notices::Notices, places::Places};
+
+use crate::{
+    admission::Admission,
+    audit::Audit,
+    config::{GatewayConfig, SessionConfig},
+    drain,
+    links::{Attachment, Links, Replicas, keep_attached},
+    metrics::Meters,
+    notices,
+    registry::Registry,
+    resync::Resync,
+    transport::Budget,
+    wheel::Wheel,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) config: GatewayConfig,
+    pub(crate) session: Arc<SessionConfig>,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) clock: SharedClock,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) wheel: Arc<Wheel>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) meters: Meters,
+    rng: Mutex<StdRng>,
+}
+
+/// What a gateway is made from.
+pub(crate) struct Parts {
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) clock: SharedClock,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) places: Places,
+    pub(crate) notices: Notices,
+    pub(crate) replicas: Replicas,
+    pub(crate) config: GatewayConfig,
+    pub(crate) rng: StdRng,
+}
+
+impl Gateway {
+    /// Makes a gateway without sockets and starts what runs beside them.
+    pub(crate) fn start(parts: Parts) -> Arc<Self> {
+        let Parts { lifecycle, clock, verifier, places, notices, replicas, config, mut rng } =
+            parts;
+        let name = format!("{:016x}", rng.random::<u64>());
+        let registry = Arc::new(Registry::default());
+        let links = Arc::new(Links::default());
+        let wheel = Arc::new(Wheel::new(clock.clone()));
+        let resync = Arc::new(Resync::new(config.resync.clone()));
+        let admission = Arc::new(Admission {
+            gateway: name.clone(),
+            registry: registry.clone(),
+            places,
+            notices,
+            patience: config.places.patience,
+        });
+        let audit = Arc::new(Audit::new(admission.clone(), config.places.clone()));
+        let attachment = Arc::new(Attachment {
+            gateway: name,
+            config: config.links.clone(),
+            links: links.clone(),
+            registry: registry.clone(),
+            resync: resync.clone(),
+        });
+
+        let stopped = || lifecycle.stopped();
+        let mut seed = || StdRng::from_rng(&mut rng);
+        lifecycle.spawn("gateway.wheel", wheel.clone().run(registry.clone(), stopped()));
+        lifecycle.spawn("gateway.resync", resync.run(registry.clone(), stopped()));
+        lifecycle.spawn("gateway.audit", audit.clone().run(stopped(), seed()));
+        lifecycle.spawn(
+            "gateway.notices",
+            notices::listen(admission.clone(), audit, stopped(), seed()),
+        );
+        lifecycle.spawn(
+            "gateway.replicas",
+            keep_attached(replicas, attachment, lifecycle.clone(), seed()),
+        );
+        let drain_rng = seed();
+
+        let gateway = Arc::new(Self {
+            session: Arc::new(config.session.clone()),
+            budget: Budget::new(config.max_partial_bytes.0),
+            meters: Meters::new(),
+            rng: Mutex::new(rng),
+            config,
+            lifecycle,
+            clock,
+            verifier,
+            registry,
+            links,
+            wheel,
+            admission,
+        });
+        // The process does not stop before the sockets are told.
+        let hold = gateway.lifecycle.hold();
+        let draining = drain::drain(gateway.clone(), drain_rng);
+        gateway.lifecycle.spawn("gateway.drain", async move {
+            draining.await;
+            drop(hold);
+        });
+        gateway
+    }
+
+    /// Whether the process is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lifecycle.is_draining()
+    }
+
+    /// The name of a new connection, and the turn that it has in each period.
+    pub(crate) fn draw(&self) -> (ConnectionId, u32) {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        (ConnectionId(rng.random()), rng.random())
+    }
+}

@@ -1,0 +1,117 @@
+//! `GET /v1/socket`
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{self, ServiceConfig},
+};
+use sotto_kit::{
+    auth::bearer,
+    fault::{Fault as _, Problem},
+};
+
+use crate::{
+    error::UpgradeError,
+    gateway::Gateway,
+    metrics,
+    session::{codec::Encoding, task::Session},
+    transport::http1,
+};
+
+/// The subprotocol that carries a token, for browsers, which can set no header.
+const BEARER: &str = "bearer.";
+
+pub(crate) fn configure(app: &mut ServiceConfig, gateway: &Arc<Gateway>) {
+    app.app_data(web::Data::from(gateway.clone())).route("/v1/socket", web::get().to(open));
+}
+
+/// Opens a socket. A token that came with the request is verified on the socket, so
+/// that a browser, which sees no HTTP status, learns by the close code what was wrong.
+async fn open(
+    request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> Result<HttpResponse, Problem> {
+    upgrade(&request, payload, &gateway.into_inner()).map_err(|error| {
+        metrics::refused(error.reason());
+        error.into()
+    })
+}
+
+fn upgrade(
+    request: &HttpRequest,
+    payload: web::Payload,
+    gateway: &Arc<Gateway>,
+) -> Result<HttpResponse, UpgradeError> {
+    if gateway.is_draining() {
+        return Err(UpgradeError::Draining);
+    }
+    if gateway.registry.len() >= gateway.config.max_sockets {
+        return Err(UpgradeError::TooManySockets);
+    }
+    let offered = Offered::of(request);
+    let encoding = offered.encoding.ok_or(UpgradeError::SubprotocolRequired)?;
+    let token = offered.token.or_else(|| bearer(request)).map(str::to_owned);
+    let budget = gateway.budget.clone();
+    let (response, socket) = http1::accept(request, payload, encoding.subprotocol(), budget)?;
+    // On the worker of the connection, whose payload cannot leave it. The registry
+    // knows the socket until it ends, and the drain waits for the registry.
+    actix_web::rt::spawn(Session::open(gateway, socket, encoding).run(token));
+    Ok(response)
+}
+
+/// What the request says in `Sec-WebSocket-Protocol`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Offered<'a> {
+    /// The first that is one of ours.
+    encoding: Option<Encoding>,
+    token: Option<&'a str>,
+}
+
+impl<'a> Offered<'a> {
+    fn of(request: &'a HttpRequest) -> Self {
+        let mut offered = Self::default();
+        let values = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let names = values.filter_map(|value| value.to_str().ok());
+        for name in names.flat_map(|value| value.split(',')).map(str::trim) {
+            let ours = Encoding::ALL.into_iter().find(|ours| ours.subprotocol() == name);
+            offered.encoding = offered.encoding.or(ours);
+            offered.token = offered.token.or_else(|| name.strip_prefix(BEARER));
+        }
+        offered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn offers(values: &[&str]) -> (Option<Encoding>, Option<String>) {
+        let mut request = TestRequest::default();
+        for value in values {
+            request = request.append_header((header::SEC_WEBSOCKET_PROTOCOL, *value));
+        }
+        let request = request.to_http_request();
+        let Offered { encoding, token } = Offered::of(&request);
+        (encoding, token.map(str::to_owned))
+    }
+
+    #[test]
+    fn the_first_subprotocol_of_ours_is_chosen() {
+        assert_eq!(offers(&["graphql, sotto.v1.json, sotto.v1.proto"]).0, Some(Encoding::Json));
+        assert_eq!(offers(&["graphql", "sotto.v1.proto"]).0, Some(Encoding::Proto));
+        assert_eq!(offers(&["sotto.v2.proto"]).0, None);
+        assert_eq!(offers(&[]), (None, None));
+    }
+
+    #[test]
+    fn a_token_may_stand_among_the_subprotocols() {
+        let (encoding, token) = offers(&["sotto.v1.json,bearer.ab.cd.ef"]);
+
+        assert_eq!((encoding, token.as_deref()), (Some(Encoding::Json), Some("ab.cd.ef")));
+    }
+}

@@ -1,0 +1,136 @@
+//! The near end of one stream: what sockets put on it.
+
+use std::sync::Arc;
+
+use sotto_proto::messages::uplink::Item;
+use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+
+/// A stream that is attached. Once it is lost, it takes nothing more.
+#[derive(Debug)]
+pub(crate) struct Link {
+    key: u64,
+    /// Submits that the replica takes before it has decided others.
+    credit: Semaphore,
+    items: mpsc::Sender<Item>,
+}
+
+/// An item could not be put on a link at once. It comes back.
+#[derive(Debug)]
+pub(crate) enum TrySendError {
+    /// The link has no credit or no room now.
+    Full(Item),
+    /// The link is lost.
+    Lost(Item),
+}
+
+impl Link {
+    /// `key` names the replica; `credit` and `queue` bound what it takes at once. The
+    /// receiver has what was put on the link.
+    pub(super) fn new(key: u64, credit: usize, queue: usize) -> (Arc<Self>, mpsc::Receiver<Item>) {
+        let (items, received) = mpsc::channel(queue);
+        let credit = Semaphore::new(credit.min(Semaphore::MAX_PERMITS));
+        (Arc::new(Self { key, credit, items }), received)
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Puts an item on the link without waiting.
+    pub(crate) fn try_send(&self, item: Item) -> Result<(), TrySendError> {
+        let is_submit = matches!(item, Item::Submit(_));
+        if is_submit {
+            match self.credit.try_acquire() {
+                Ok(permit) => permit.forget(),
+                Err(TryAcquireError::NoPermits) => return Err(TrySendError::Full(item)),
+                Err(TryAcquireError::Closed) => return Err(TrySendError::Lost(item)),
+            }
+        }
+        self.items.try_send(item).map_err(|error| {
+            if is_submit {
+                self.give_back_credit();
+            }
+            match error {
+                mpsc::error::TrySendError::Full(item) => TrySendError::Full(item),
+                mpsc::error::TrySendError::Closed(item) => TrySendError::Lost(item),
+            }
+        })
+    }
+
+    /// Puts an item on the link, once it has credit and room. Gives the item back
+    /// where the link is lost by then.
+    pub(crate) async fn send(&self, item: Item) -> Result<(), Item> {
+        if matches!(item, Item::Submit(_)) {
+            match self.credit.acquire().await {
+                Ok(permit) => permit.forget(),
+                Err(_) => return Err(item),
+            }
+        }
+        self.items.send(item).await.map_err(|mpsc::error::SendError(item)| item)
+    }
+
+    /// The replica has decided a submit.
+    pub(super) fn give_back_credit(&self) {
+        self.credit.add_permits(1);
+    }
+
+    /// Turns away all who wait for credit.
+    pub(super) fn close(&self) {
+        self.credit.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, future::join_all};
+    use sotto_proto::messages::{Pull, Submit};
+
+    use super::*;
+
+    fn submit(frame: u64) -> Item {
+        Item::Submit(Submit { frame, ..Submit::default() })
+    }
+
+    #[tokio::test]
+    async fn submits_wait_for_credit_and_pulls_do_not() {
+        let (link, _received) = Link::new(1, 2, 100);
+        link.try_send(submit(1)).unwrap();
+        link.try_send(submit(2)).unwrap();
+
+        assert!(matches!(link.try_send(submit(3)), Err(TrySendError::Full(_))));
+        link.try_send(Item::Pull(Pull::default())).unwrap();
+
+        let mut waiting = Box::pin(link.send(submit(3)));
+        assert!((&mut waiting).now_or_never().is_none());
+        link.give_back_credit();
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_costs_no_credit() {
+        let (link, mut received) = Link::new(1, 2, 1);
+        link.try_send(submit(1)).unwrap();
+        for _ in 0..5 {
+            assert!(matches!(link.try_send(submit(2)), Err(TrySendError::Full(_))));
+        }
+
+        received.recv().await.unwrap();
+
+        link.try_send(submit(2)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_waits_for_a_lost_link_is_turned_away() {
+        let (link, received) = Link::new(1, 1, 10);
+        link.try_send(submit(0)).unwrap();
+        let crowd = join_all((1..50).map(|frame| link.send(submit(frame))));
+
+        let (results, ()) = tokio::join!(crowd, async {
+            drop(received);
+            link.close();
+        });
+
+        assert!(results.iter().all(Result::is_err));
+        assert!(matches!(link.try_send(submit(99)), Err(TrySendError::Lost(_))));
+    }
+}

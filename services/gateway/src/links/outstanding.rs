@@ -1,0 +1,152 @@
+//! What one replica owes an answer to.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sotto_ids::ConnectionId;
+use sotto_proto::messages::uplink::Item;
+use tokio::time::Instant;
+
+/// See the module. Held by the stream alone: its lock is never contended.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// A device may use the number of a frame twice, hence the count.
+    submits: HashMap<(u64, u64), (u32, Instant)>,
+    pulls: HashMap<u64, Instant>,
+}
+
+/// A question that will never be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unanswered {
+    Submit { connection: ConnectionId, frame: u64 },
+    Pull { connection: ConnectionId },
+}
+
+impl Unanswered {
+    /// What stays unanswered where this item gets no answer.
+    pub(super) fn of(item: &Item) -> Option<Self> {
+        match item {
+            Item::Submit(submit) => Some(Self::Submit {
+                connection: ConnectionId(submit.connection),
+                frame: submit.frame,
+            }),
+            Item::Pull(pull) => Some(Self::Pull { connection: ConnectionId(pull.connection) }),
+            Item::Acknowledge(_) => None,
+        }
+    }
+}
+
+impl Outstanding {
+    /// Remembers items that are about to be sent.
+    pub(super) fn note(&self, items: &[Item], now: Instant) {
+        let mut inner = self.lock();
+        for item in items {
+            match item {
+                Item::Submit(submit) => {
+                    let key = (submit.connection, submit.frame);
+                    inner.submits.entry(key).or_insert((0, now)).0 += 1;
+                }
+                Item::Pull(pull) => {
+                    inner.pulls.insert(pull.connection, now);
+                }
+                Item::Acknowledge(_) => {}
+            }
+        }
+    }
+
+    /// Takes an outcome. Says whether it was owed.
+    pub(super) fn settle_submit(&self, connection: u64, frame: u64) -> bool {
+        let mut inner = self.lock();
+        let Some((count, _)) = inner.submits.get_mut(&(connection, frame)) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            inner.submits.remove(&(connection, frame));
+        }
+        true
+    }
+
+    /// Takes a page. Says whether it was owed.
+    pub(super) fn settle_pull(&self, connection: u64) -> bool {
+        self.lock().pulls.remove(&connection).is_some()
+    }
+
+    /// Whether something has been owed for longer than `patience`.
+    pub(super) fn is_overdue(&self, patience: Duration, now: Instant) -> bool {
+        let inner = self.lock();
+        let mut since = inner.submits.values().map(|(_, since)| since).chain(inner.pulls.values());
+        since.any(|&since| now.saturating_duration_since(since) > patience)
+    }
+
+    /// Takes out all that is owed.
+    pub(super) fn give_up(&self) -> Vec<Unanswered> {
+        let Inner { submits, pulls } = std::mem::take(&mut *self.lock());
+        let submits = submits.into_iter().flat_map(|((connection, frame), (count, _))| {
+            let connection = ConnectionId(connection);
+            (0..count).map(move |_| Unanswered::Submit { connection, frame })
+        });
+        let pulls =
+            pulls.into_keys().map(|connection| Unanswered::Pull { connection: ConnectionId(connection) });
+        submits.chain(pulls).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_proto::messages::{Acknowledge, Pull, Submit};
+
+    use super::*;
+
+    fn submit(connection: u64, frame: u64) -> Item {
+        Item::Submit(Submit { connection, frame, ..Submit::default() })
+    }
+
+    fn pull(connection: u64) -> Item {
+        Item::Pull(Pull { connection, ..Pull::default() })
+    }
+
+    #[tokio::test]
+    async fn what_was_not_answered_is_given_up_as_often_as_it_was_asked() {
+        let outstanding = Outstanding::default();
+        let items =
+            [submit(1, 7), submit(1, 7), submit(2, 7), pull(1), Item::Acknowledge(Acknowledge::default())];
+        outstanding.note(&items, Instant::now());
+
+        assert!(outstanding.settle_submit(2, 7));
+        assert!(!outstanding.settle_submit(2, 7), "an answer that is not owed");
+        assert!(outstanding.settle_submit(1, 7));
+
+        let connection = ConnectionId(1);
+        let mut given_up = outstanding.give_up();
+        given_up.sort();
+        assert_eq!(
+            given_up,
+            [Unanswered::Submit { connection, frame: 7 }, Unanswered::Pull { connection }]
+        );
+        assert!(outstanding.give_up().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_can_be_overdue() {
+        let (patience, now) = (Duration::from_secs(15), Instant::now());
+        let outstanding = Outstanding::default();
+        outstanding.note(&[pull(1)], now);
+
+        assert!(!outstanding.is_overdue(patience, now + patience));
+        assert!(outstanding.is_overdue(patience, now + patience + Duration::from_secs(1)));
+
+        outstanding.settle_pull(1);
+        assert!(!outstanding.is_overdue(patience, now + 2 * patience));
+    }
+}

@@ -1,0 +1,113 @@
+//! Every metric of this service.
+//!
+//! Labels are closed sets of words. None ever names a user, device, message or
+//! address.
+
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+
+/// Says what the metrics mean. Once, when the service is built.
+pub(crate) fn describe() {
+    describe_gauge!(CONNECTIONS, "sockets that are open");
+    describe_counter!(OPENED, "sockets that were opened, by encoding");
+    describe_counter!(CLOSED, "sockets that ended, by reason");
+    describe_counter!(REFUSED, "upgrades that were refused, by reason");
+    describe_counter!(FRAMES_IN, "frames of the protocol that devices have sent");
+    describe_counter!(FRAMES_OUT, "frames of the protocol that were written");
+    describe_counter!(DELIVERED, "envelopes that were written to a socket");
+    describe_counter!(ACKNOWLEDGED, "envelopes that were acknowledged");
+    describe_counter!(LAGGING, "times that a mailbox overflowed and its socket went back to pulling");
+    describe_counter!(WAITS, "times that a socket waited for a link with room");
+    describe_gauge!(LINKS, "messages replicas that are attached");
+    describe_counter!(ATTACHED, "times that a messages replica was attached");
+    describe_counter!(LOST, "times that the link to a messages replica was lost");
+    describe_counter!(UNAVAILABLE, "sends that were answered `unavailable`");
+    describe_counter!(PLACES, "places that were looked at by the audit, by what became of them");
+    describe_counter!(PLACE_ERRORS, "commands about places that Redis did not answer");
+}
+
+const CONNECTIONS: &str = "sotto_gateway_connections";
+const OPENED: &str = "sotto_gateway_opened_total";
+const CLOSED: &str = "sotto_gateway_closed_total";
+const REFUSED: &str = "sotto_gateway_refused_upgrades_total";
+const FRAMES_IN: &str = "sotto_gateway_frames_in_total";
+const FRAMES_OUT: &str = "sotto_gateway_frames_out_total";
+const DELIVERED: &str = "sotto_gateway_delivered_total";
+const ACKNOWLEDGED: &str = "sotto_gateway_acknowledged_total";
+const LAGGING: &str = "sotto_gateway_lagging_total";
+const WAITS: &str = "sotto_gateway_waits_total";
+const LINKS: &str = "sotto_gateway_links";
+const ATTACHED: &str = "sotto_gateway_links_attached_total";
+const LOST: &str = "sotto_gateway_links_lost_total";
+const UNAVAILABLE: &str = "sotto_gateway_unavailable_total";
+const PLACES: &str = "sotto_gateway_audited_places_total";
+const PLACE_ERRORS: &str = "sotto_gateway_place_errors_total";
+
+pub(crate) fn connections() -> Gauge {
+    gauge!(CONNECTIONS)
+}
+
+pub(crate) fn opened(encoding: &'static str) {
+    counter!(OPENED, "encoding" => encoding).increment(1);
+}
+
+pub(crate) fn closed(reason: &'static str) {
+    counter!(CLOSED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn refused(reason: &'static str) {
+    counter!(REFUSED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn lagging() {
+    counter!(LAGGING).increment(1);
+}
+
+pub(crate) fn links() -> Gauge {
+    gauge!(LINKS)
+}
+
+pub(crate) fn link_attached() {
+    counter!(ATTACHED).increment(1);
+}
+
+pub(crate) fn link_lost() {
+    counter!(LOST).increment(1);
+}
+
+pub(crate) fn places(fate: &'static str) {
+    counter!(PLACES, "fate" => fate).increment(1);
+}
+
+pub(crate) fn place_error() {
+    counter!(PLACE_ERRORS).increment(1);
+}
+
+/// The counters of the hot path, looked up once.
+#[derive(Clone)]
+pub(crate) struct Meters {
+    pub(crate) frames_in: Counter,
+    pub(crate) frames_out: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) acknowledged: Counter,
+    pub(crate) waits: Counter,
+    pub(crate) unavailable: Counter,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        Self {
+            frames_in: counter!(FRAMES_IN),
+            frames_out: counter!(FRAMES_OUT),
+            delivered: counter!(DELIVERED),
+            acknowledged: counter!(ACKNOWLEDGED),
+            waits: counter!(WAITS),
+            unavailable: counter!(UNAVAILABLE),
+        }
+    }
+}
+
+impl std::fmt::Debug for Meters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meters")
+    }
+}

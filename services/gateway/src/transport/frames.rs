@@ -1,0 +1,309 @@
+//! Frames of a device, out of the bytes that arrive.
+//!
+//! The codec of `actix_http` takes them apart. What it does not do is done here: a
+//! frame is refused by the length that it announces, before its bytes are gathered;
+//! fragments count together; and what is unfinished counts against a budget that all
+//! sockets share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use actix_http::ws::{Codec, Frame, Item};
+use bytes::{Bytes, BytesMut};
+use sotto_ids::limits::MAX_FRAME_BYTES;
+use tokio_util::codec::Decoder as _;
+
+/// A whole message of the peer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    Text(Bytes),
+    Binary(Bytes),
+    Ping(Bytes),
+    Pong,
+    Close,
+}
+
+/// Why no more can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// A message is larger than `MAX_FRAME_BYTES`.
+    TooLarge,
+    /// The bytes are no frames (RFC 6455).
+    Malformed,
+    /// All sockets together hold too many unfinished bytes.
+    OverBudget,
+    /// The connection is gone.
+    Gone,
+}
+
+/// Bytes of unfinished frames that all sockets of the process may hold.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    most: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), most })
+    }
+
+    #[cfg(test)]
+    fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// One socket's share of the budget. Gives it back when dropped.
+#[derive(Debug)]
+struct Share {
+    budget: Arc<Budget>,
+    held: usize,
+}
+
+impl Share {
+    /// Says whether there was room.
+    fn set(&mut self, bytes: usize) -> bool {
+        let before = std::mem::replace(&mut self.held, bytes);
+        if bytes <= before {
+            self.budget.used.fetch_sub(before - bytes, Ordering::Relaxed);
+            return true;
+        }
+        let grown = bytes - before;
+        self.budget.used.fetch_add(grown, Ordering::Relaxed) + grown <= self.budget.most
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// Reads the frames of one socket.
+#[derive(Debug)]
+pub(crate) struct FrameReader {
+    codec: Codec,
+    arrived: BytesMut,
+    fragments: Option<Fragments>,
+    share: Share,
+}
+
+#[derive(Debug)]
+struct Fragments {
+    text: bool,
+    bytes: BytesMut,
+}
+
+impl FrameReader {
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            codec: Codec::new().max_size(MAX_FRAME_BYTES),
+            arrived: BytesMut::new(),
+            fragments: None,
+            share: Share { budget, held: 0 },
+        }
+    }
+
+    /// Takes bytes that have arrived.
+    pub(crate) fn feed(&mut self, bytes: Bytes) {
+        if self.arrived.is_empty() {
+            // Also lets go of a buffer that a large frame has made large.
+            self.arrived = BytesMut::from(bytes);
+        } else {
+            self.arrived.extend_from_slice(&bytes);
+        }
+    }
+
+    /// The next message, if all of it has arrived.
+    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
+        while let Some(length) = announced(&self.arrived) {
+            if length > MAX_FRAME_BYTES as u64 {
+                return Err(Broken::TooLarge);
+            }
+            match self.codec.decode(&mut self.arrived) {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    if let Some(incoming) = self.assemble(frame)? {
+                        return Ok(Some(incoming));
+                    }
+                }
+                Err(_) => return Err(Broken::Malformed),
+            }
+        }
+        self.count_unfinished()?;
+        Ok(None)
+    }
+
+    fn assemble(&mut self, frame: Frame) -> Result<Option<Incoming>, Broken> {
+        let (bytes, last) = match frame {
+            Frame::Text(bytes) => return Ok(Some(Incoming::Text(bytes))),
+            Frame::Binary(bytes) => return Ok(Some(Incoming::Binary(bytes))),
+            Frame::Ping(bytes) => return Ok(Some(Incoming::Ping(bytes))),
+            Frame::Pong(_) => return Ok(Some(Incoming::Pong)),
+            Frame::Close(_) => return Ok(Some(Incoming::Close)),
+            Frame::Continuation(Item::FirstText(bytes)) => {
+                self.fragments = Some(Fragments { text: true, bytes: BytesMut::new() });
+                (bytes, false)
+            }
+            Frame::Continuation(Item::FirstBinary(bytes)) => {
+                self.fragments = Some(Fragments { text: false, bytes: BytesMut::new() });
+                (bytes, false)
+            }
+            Frame::Continuation(Item::Continue(bytes)) => (bytes, false),
+            Frame::Continuation(Item::Last(bytes)) => (bytes, true),
+        };
+        let fragments = self.fragments.as_mut().ok_or(Broken::Malformed)?;
+        if fragments.bytes.len() + bytes.len() > MAX_FRAME_BYTES {
+            return Err(Broken::TooLarge);
+        }
+        fragments.bytes.extend_from_slice(&bytes);
+        if !last {
+            return Ok(None);
+        }
+        Ok(self.fragments.take().map(|Fragments { text, bytes }| match text {
+            true => Incoming::Text(bytes.freeze()),
+            false => Incoming::Binary(bytes.freeze()),
+        }))
+    }
+
+    fn count_unfinished(&mut self) -> Result<(), Broken> {
+        let fragments = self.fragments.as_ref().map_or(0, |fragments| fragments.bytes.len());
+        let unfinished = self.arrived.len() + fragments;
+        if unfinished == self.share.held || self.share.set(unfinished) {
+            Ok(())
+        } else {
+            Err(Broken::OverBudget)
+        }
+    }
+}
+
+/// The length of payload that the header of a frame announces, once all of it is here.
+fn announced(header: &[u8]) -> Option<u64> {
+    let be = |bytes: &[u8]| bytes.iter().fold(0, |length, &byte| length << 8 | u64::from(byte));
+    match header.get(1)? & 0x7F {
+        126 => header.get(2..4).map(be),
+        127 => header.get(2..10).map(be),
+        short => Some(u64::from(short)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::ws::Message;
+    use tokio_util::codec::Encoder as _;
+
+    use super::*;
+
+    fn reader() -> FrameReader {
+        FrameReader::new(Budget::new(1 << 20))
+    }
+
+    /// Frames as a client masks them.
+    fn wire(messages: Vec<Message>) -> Bytes {
+        let mut codec = Codec::new().client_mode();
+        let mut wire = BytesMut::new();
+        for message in messages {
+            codec.encode(message, &mut wire).unwrap();
+        }
+        wire.freeze()
+    }
+
+    fn binary(length: usize) -> Message {
+        Message::Binary(vec![3; length].into())
+    }
+
+    #[test]
+    fn frames_arrive_whole_however_their_bytes_are_cut() {
+        let bytes = wire(vec![binary(300), Message::Ping(Bytes::new()), binary(0), binary(70_000)]);
+        let mut reader = reader();
+        let mut lengths = Vec::new();
+        for piece in bytes.chunks(7) {
+            reader.feed(Bytes::copy_from_slice(piece));
+            while let Some(incoming) = reader.next().unwrap() {
+                lengths.push(match incoming {
+                    Incoming::Binary(bytes) => bytes.len(),
+                    _ => usize::MAX,
+                });
+            }
+        }
+
+        assert_eq!(lengths, [300, usize::MAX, 0, 70_000]);
+    }
+
+    #[test]
+    fn a_frame_is_refused_by_the_length_that_it_announces() {
+        let bytes = wire(vec![binary(MAX_FRAME_BYTES + 1)]);
+        let mut reader = reader();
+        reader.feed(bytes.slice(..14));
+
+        assert_eq!(reader.next(), Err(Broken::TooLarge));
+    }
+
+    #[test]
+    fn fragments_become_one_message() {
+        let mut reader = reader();
+        reader.feed(wire(vec![
+            Message::Continuation(Item::FirstText("one ".into())),
+            Message::Ping(Bytes::new()),
+            Message::Continuation(Item::Continue("two ".into())),
+            Message::Continuation(Item::Last("three".into())),
+        ]));
+
+        assert_eq!(reader.next(), Ok(Some(Incoming::Ping(Bytes::new()))));
+        assert_eq!(reader.next(), Ok(Some(Incoming::Text("one two three".into()))));
+        assert_eq!(reader.next(), Ok(None));
+    }
+
+    #[test]
+    fn fragments_count_together() {
+        let half = Bytes::from(vec![0; MAX_FRAME_BYTES / 2 + 1]);
+        let mut reader = reader();
+        reader.feed(wire(vec![
+            Message::Continuation(Item::FirstBinary(half.clone())),
+            Message::Continuation(Item::Last(half)),
+        ]));
+
+        assert_eq!(reader.next(), Err(Broken::TooLarge));
+    }
+
+    #[test]
+    fn bytes_that_are_no_frames_are_refused() {
+        let mut unmasked = BytesMut::new();
+        Codec::new().encode(binary(5), &mut unmasked).unwrap();
+        let orphan = Message::Continuation(Item::Last("x".into()));
+        let mut continuing = Codec::new().client_mode();
+        let mut wire = BytesMut::new();
+        continuing.encode(Message::Continuation(Item::FirstText("a".into())), &mut wire).unwrap();
+        let first = wire.split().len();
+        continuing.encode(orphan, &mut wire).unwrap();
+        assert!(first > 0);
+
+        for bytes in [unmasked.freeze(), wire.freeze(), Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n")]
+        {
+            let mut reader = reader();
+            reader.feed(bytes);
+            assert_eq!(reader.next(), Err(Broken::Malformed));
+        }
+    }
+
+    #[test]
+    fn unfinished_frames_of_all_sockets_share_a_budget() {
+        let budget = Budget::new(150);
+        let bytes = wire(vec![binary(200)]);
+        let (mut one, mut two) = (FrameReader::new(budget.clone()), FrameReader::new(budget.clone()));
+        one.feed(bytes.slice(..100));
+        two.feed(bytes.slice(..100));
+
+        assert_eq!(one.next(), Ok(None));
+        assert_eq!(two.next(), Err(Broken::OverBudget));
+
+        drop(two);
+        one.feed(bytes.slice(100..));
+        assert!(matches!(one.next(), Ok(Some(Incoming::Binary(_)))));
+        assert_eq!(one.next(), Ok(None));
+        assert_eq!(budget.used(), 0, "whole frames count nothing");
+    }
+}

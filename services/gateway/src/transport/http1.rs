@@ -1,0 +1,68 @@
+//! A socket on an upgraded HTTP/1 connection of actix-web.
+//!
+//! The request's payload is what the device sends, the response's body is what it
+//! gets. Beside the dispatcher's own buffers an idle socket holds next to nothing.
+
+use std::sync::Arc;
+
+use actix_http::body::BoxBody;
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::{
+    Gone, Transport,
+    frames::{Broken, Budget, FrameReader, Incoming},
+    pipe::{PipeWriter, pipe},
+};
+
+pub(crate) use actix_http::ws::HandshakeError;
+
+/// See the module.
+pub(crate) struct Http1 {
+    payload: web::Payload,
+    frames: FrameReader,
+    writer: PipeWriter,
+}
+
+/// Answers an upgrade. `subprotocol` is the one that was chosen.
+///
+/// # Errors
+///
+/// The request is no upgrade to a WebSocket.
+pub(crate) fn accept(
+    request: &HttpRequest,
+    payload: web::Payload,
+    subprotocol: &'static str,
+    budget: Arc<Budget>,
+) -> Result<(HttpResponse, Http1), HandshakeError> {
+    let mut response = actix_http::ws::handshake(request.head())?;
+    response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, subprotocol));
+    let (writer, body) = pipe();
+    // Unwrap safety: all headers are constants, but for the accept key, which is base64.
+    let response = response.message_body(BoxBody::new(body)).expect("valid headers");
+    let socket = Http1 { payload, frames: FrameReader::new(budget), writer };
+    Ok((HttpResponse::from(response), socket))
+}
+
+impl Transport for Http1 {
+    async fn next(&mut self) -> Result<Incoming, Broken> {
+        loop {
+            if let Some(incoming) = self.frames.next()? {
+                return Ok(incoming);
+            }
+            match self.payload.next().await {
+                Some(Ok(bytes)) => self.frames.feed(bytes),
+                Some(Err(_)) | None => return Err(Broken::Gone),
+            }
+        }
+    }
+
+    async fn write(&mut self, wire: Bytes) -> Result<(), Gone> {
+        self.writer.write(wire).await
+    }
+
+    async fn gone(&mut self) {
+        self.writer.gone().await;
+    }
+}

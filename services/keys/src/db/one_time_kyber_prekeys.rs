@@ -1,0 +1,70 @@
+use sotto_ids::DeviceAddress;
+use sqlx::PgExecutor;
+
+use crate::domain::prekey::SignedPrekey;
+
+/// Those of the keys with these ids that are on the shelf.
+pub(crate) async fn list(
+    device: DeviceAddress,
+    key_ids: &[i32],
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<SignedPrekey>> {
+    sqlx::query_as!(
+        SignedPrekey,
+        r#"
+        SELECT key_id, public_key, signature
+        FROM keys.one_time_kyber_prekeys
+        WHERE account = $1 AND device = $2 AND key_id = ANY ($3)
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
+        key_ids,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// How many are on the shelf.
+pub(crate) async fn count(device: DeviceAddress, db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "count!"
+        FROM keys.one_time_kyber_prekeys
+        WHERE account = $1 AND device = $2
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Puts keys on the shelf.
+pub(crate) async fn insert(
+    device: DeviceAddress,
+    prekeys: &[SignedPrekey],
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<()> {
+    let (mut key_ids, mut public_keys, mut signatures) = (Vec::new(), Vec::new(), Vec::new());
+    for prekey in prekeys {
+        key_ids.push(prekey.key_id);
+        public_keys.push(prekey.public_key.clone());
+        signatures.push(prekey.signature.clone());
+    }
+    sqlx::query!(
+        r#"
+        INSERT INTO keys.one_time_kyber_prekeys (account, device, key_id, public_key, signature)
+        SELECT $1, $2, prekey.key_id, prekey.public_key, prekey.signature
+        FROM unnest($3::integer[], $4::bytea[], $5::bytea[])
+            AS prekey (key_id, public_key, signature)
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
+        &key_ids,
+        &public_keys,
+        &signatures,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,263 @@
+use std::time::Duration;
+
+use redis::RedisError;
+use serde_json::{Map, Value, json};
+use sotto_identity::ChainError;
+use sotto_ids::{Base64Bytes, DeviceId};
+use sotto_kit::fault::{Code, Fault, status};
+
+use crate::{
+    apps::AppTokenError,
+    domain::{Head, upload::UploadError},
+};
+
+/// Why a request to the keys service failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    // Accounts and chains.
+    /// No account here has this name.
+    #[error("there is no such account")]
+    UnknownAccount,
+    /// No account goes by this handle now.
+    #[error("nobody goes by this handle")]
+    UnknownHandle,
+    /// The caller is a device of another account.
+    #[error("the account is not the caller's own")]
+    NotYourAccount,
+    /// The genesis names another home server.
+    #[error("the genesis names another home than `{domain}`")]
+    WrongHome {
+        /// This deployment.
+        domain: String,
+    },
+    /// The account is registered, and with other ops or by another user.
+    #[error("the account is registered already, with other ops or by another user")]
+    AccountExists,
+    /// An account whose id begins with the same 16 bytes is registered.
+    #[error("another account has the same UUID")]
+    UuidTaken,
+    /// The request has no op.
+    #[error("the request has no op")]
+    NoOps,
+    /// The request has more ops than an account may append at once.
+    #[error("a request has at most {most} ops")]
+    TooManyOps {
+        /// The most that it may have.
+        most: u64,
+    },
+    /// The account appends faster than it may.
+    #[error("the account has appended too many ops")]
+    OpRate {
+        /// When the request may come again.
+        retry_after: Duration,
+    },
+    /// The ops do not follow the chain as it is by now.
+    #[error("the chain has moved on")]
+    HeadMoved {
+        /// Its newest op.
+        head: Head,
+    },
+    /// The rules of the chain refuse an op.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Another account has, or had, this handle or one that looks like it.
+    #[error("the handle, or one that looks like it, is taken")]
+    HandleTaken,
+    /// Nobody may take this handle.
+    #[error("the handle, or one that looks like it, is reserved")]
+    HandleReserved,
+    /// The account holds as many handles as it may.
+    #[error("an account may hold {most} handles, the former ones included")]
+    TooManyHandles {
+        /// The most that it may hold.
+        most: u16,
+    },
+
+    // Devices and prekeys.
+    /// The account has no such live devices.
+    #[error("the account has no such device")]
+    UnknownDevices {
+        /// Which of those that the request named.
+        device_ids: Vec<DeviceId>,
+    },
+    /// These devices have not published their prekeys yet.
+    #[error("the device has not published its prekeys yet")]
+    DevicesNotReady {
+        /// Which of those that the request named.
+        device_ids: Vec<DeviceId>,
+    },
+    /// The device was taken off its account.
+    #[error("the device is revoked")]
+    DeviceRevoked,
+    /// The certificate of the device has ended.
+    #[error("the certificate of the device has ended")]
+    DeviceExpired,
+    /// The caller's app and the apps of the account do not let their users meet.
+    #[error("users of the caller's app may not write to this account")]
+    NotInteroperable,
+    /// The upload is refused.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+
+    // Logging in.
+    /// The token of the app is not taken.
+    #[error(transparent)]
+    AppToken(#[from] AppTokenError),
+    /// The challenge was not given out, was used, or has waited too long.
+    #[error("there is no such challenge: it was used, or it has expired")]
+    UnknownChallenge,
+    /// The proof is not a signature by the device key for this login.
+    #[error("the proof does not verify")]
+    WrongProof,
+    /// The user of the app is bound to another account.
+    #[error("the user of the app is bound to another account")]
+    BindingConflict,
+
+    // Between the roles.
+    /// The bytes name no account.
+    #[error("an account is named by the 16 bytes of its UUID")]
+    MalformedAccount,
+    /// The request asks for more accounts than one may.
+    #[error("a request has at most {most} accounts")]
+    TooManyAccounts {
+        /// The most that it may have.
+        most: usize,
+    },
+
+    // Ours.
+    /// The database failed.
+    #[error("the key database failed")]
+    Database(#[from] sqlx::Error),
+    /// Redis failed.
+    #[error("redis failed")]
+    Redis(#[from] RedisError),
+    /// A stored chain does not verify: the database was altered.
+    #[error("a stored chain is damaged")]
+    DamagedChain(#[source] ChainError),
+    /// A stored value has not the form that it was written in.
+    #[error("a stored {0} is damaged")]
+    Damaged(&'static str),
+    /// A token could not be signed.
+    #[error("a token could not be signed")]
+    Signing(#[source] jsonwebtoken::errors::Error),
+    /// A task that verifies signatures ended before it was done.
+    #[error("verification was cut off")]
+    CutOff(#[source] tokio::task::JoinError),
+}
+
+impl Fault for KeysError {
+    fn code(&self) -> Code {
+        match self {
+            Self::UnknownAccount | Self::UnknownHandle | Self::UnknownDevices { .. } => {
+                Code::NotFound
+            }
+            Self::NotYourAccount
+            | Self::TooManyHandles { .. }
+            | Self::DeviceRevoked
+            | Self::DeviceExpired
+            | Self::NotInteroperable => Code::Forbidden,
+            Self::AccountExists
+            | Self::UuidTaken
+            | Self::HeadMoved { .. }
+            | Self::HandleTaken
+            | Self::DevicesNotReady { .. }
+            | Self::BindingConflict => Code::Conflict,
+            Self::WrongHome { .. }
+            | Self::NoOps
+            | Self::TooManyOps { .. }
+            | Self::Chain(_)
+            | Self::HandleReserved
+            | Self::MalformedAccount
+            | Self::TooManyAccounts { .. } => Code::InvalidInput,
+            Self::OpRate { .. } => Code::TooManyRequests,
+            Self::UnknownChallenge | Self::WrongProof => Code::Unauthenticated,
+            Self::Upload(error) => error.code(),
+            Self::AppToken(error) => error.code(),
+            Self::Database(error) => database_code(error),
+            Self::Redis(_) | Self::CutOff(_) => Code::Unavailable,
+            Self::DamagedChain(_) | Self::Damaged(_) | Self::Signing(_) => Code::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::UnknownHandle => "unknown_handle",
+            Self::NotYourAccount => "not_your_account",
+            Self::WrongHome { .. } => "wrong_home",
+            Self::AccountExists => "account_exists",
+            Self::UuidTaken => "uuid_taken",
+            Self::NoOps => "no_ops",
+            Self::TooManyOps { .. } => "too_many_ops",
+            Self::OpRate { .. } => "op_rate",
+            Self::HeadMoved { .. } => "head_moved",
+            Self::Chain(error) => error.reason(),
+            Self::HandleTaken => "handle_taken",
+            Self::HandleReserved => "handle_reserved",
+            Self::TooManyHandles { .. } => "too_many_handles",
+            Self::UnknownDevices { .. } => "unknown_device",
+            Self::DevicesNotReady { .. } => "device_not_ready",
+            Self::DeviceRevoked => "device_revoked",
+            Self::DeviceExpired => "device_expired",
+            Self::NotInteroperable => "not_interoperable",
+            Self::Upload(error) => error.reason(),
+            Self::AppToken(error) => error.reason(),
+            Self::UnknownChallenge => "unknown_challenge",
+            Self::WrongProof => "wrong_proof",
+            Self::BindingConflict => "binding_conflict",
+            Self::MalformedAccount => "malformed_account",
+            Self::TooManyAccounts { .. } => "too_many_accounts",
+            Self::Database(_) | Self::Redis(_) => "storage",
+            Self::DamagedChain(_) | Self::Damaged(_) => "damaged",
+            Self::Signing(_) | Self::CutOff(_) => "internal",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::OpRate { retry_after } => Some(*retry_after),
+            _ => (self.code() == Code::Unavailable).then_some(Duration::from_secs(1)),
+        }
+    }
+
+    fn extra(&self) -> Map<String, Value> {
+        match self {
+            Self::HeadMoved { head } => {
+                let hash = Base64Bytes(head.hash.as_bytes().to_vec());
+                one("head", json!({ "seq": head.seq, "hash": hash }))
+            }
+            Self::UnknownDevices { device_ids } | Self::DevicesNotReady { device_ids } => {
+                one("device_ids", json!(device_ids))
+            }
+            Self::Upload(error) => error.extra(),
+            _ => Map::new(),
+        }
+    }
+}
+
+fn one(name: &str, value: Value) -> Map<String, Value> {
+    [(name.to_owned(), value)].into_iter().collect()
+}
+
+/// A database that is away or overtaxed is worth another try; so is a transaction
+/// that the database itself broke off to end a deadlock (class 40).
+fn database_code(error: &sqlx::Error) -> Code {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+            Code::Unavailable
+        }
+        sqlx::Error::Database(error) => match error.code().as_deref().map(|code| code.get(..2)) {
+            // Connection exception, transaction rollback, insufficient resources,
+            // operator intervention.
+            Some(Some("08" | "40" | "53" | "57")) => Code::Unavailable,
+            _ => Code::Internal,
+        },
+        _ => Code::Internal,
+    }
+}
+
+impl From<KeysError> for tonic::Status {
+    fn from(error: KeysError) -> Self {
+        status(&error)
+    }
+}

@@ -1,0 +1,63 @@
+//! The gRPC face: what the other roles ask.
+
+use sotto_ids::AccountUuid;
+use sotto_proto::keys::{
+    self as pb,
+    keys_service_server::{KeysService, KeysServiceServer},
+};
+use tonic::{Request, Response, Status};
+
+use crate::{db::device_sets::DeviceSet, error::KeysError, ops::Keys};
+
+/// The use cases behind gRPC.
+#[derive(Debug)]
+pub(crate) struct GrpcKeys(pub(crate) Keys);
+
+impl GrpcKeys {
+    pub(crate) fn into_service(self) -> KeysServiceServer<Self> {
+        KeysServiceServer::new(self)
+    }
+}
+
+#[tonic::async_trait]
+impl KeysService for GrpcKeys {
+    async fn token_keys(
+        &self,
+        _: Request<pb::TokenKeysRequest>,
+    ) -> Result<Response<pb::TokenKeysResponse>, Status> {
+        let keys = self.0.published_keys().list().await.map_err(KeysError::from)?;
+        let keys = keys.into_iter().map(|key| pb::TokenKey {
+            kid: key.kid,
+            public_key: key.public_key.to_vec(),
+            not_after_ms: key.not_after_ms,
+        });
+        Ok(Response::new(pb::TokenKeysResponse { keys: keys.collect() }))
+    }
+
+    async fn device_sets(
+        &self,
+        request: Request<pb::DeviceSetsRequest>,
+    ) -> Result<Response<pb::DeviceSetsResponse>, Status> {
+        let accounts = request
+            .get_ref()
+            .accounts
+            .iter()
+            .map(|bytes| AccountUuid::try_from(bytes.as_slice()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| KeysError::MalformedAccount)?;
+        let sets = self.0.device_sets(&accounts).await?;
+        let sets = sets.into_iter().map(|set| set.map(Into::into).unwrap_or_default());
+        Ok(Response::new(pb::DeviceSetsResponse { sets: sets.collect() }))
+    }
+}
+
+impl From<DeviceSet> for pb::DeviceSet {
+    fn from(set: DeviceSet) -> Self {
+        let devices = set.devices.iter().zip(&set.registration_ids);
+        let devices = devices.map(|(&device, &registration_id)| pb::Device {
+            device_id: device.unsigned_abs().into(),
+            registration_id: registration_id.unsigned_abs(),
+        });
+        Self { known: true, devices: devices.collect(), apps: set.apps }
+    }
+}

@@ -1,0 +1,21 @@
+//! Handles.
+
+use actix_web::web::{self, ServiceConfig};
+use sotto_ids::Handle;
+use sotto_kit::fault::Problem;
+
+use super::body::AccountBody;
+use crate::ops::Keys;
+
+pub(super) fn routes(app: &mut ServiceConfig) {
+    app.route("/{handle}", web::get().to(find));
+}
+
+/// `GET /v1/u/{handle}`
+async fn find(
+    handle: web::Path<Handle>,
+    keys: web::Data<Keys>,
+) -> Result<web::Json<AccountBody>, Problem> {
+    let found = keys.find_by_handle(&handle).await?;
+    Ok(web::Json(found.into()))
+}

@@ -1,0 +1,132 @@
+//! A device's own shelf.
+
+use actix_web::web::{self, ServiceConfig};
+use serde::{Deserialize, Serialize};
+use sotto_ids::Base64Bytes;
+use sotto_kit::{auth::Caller, fault::Problem};
+
+use crate::{
+    db::shelves::Stock,
+    domain::prekey::RawPrekey,
+    ops::{Keys, Uploaded},
+};
+
+pub(super) fn routes(app: &mut ServiceConfig) {
+    app.route("/signed", web::put().to(publish_signed))
+        .route("/one-time", web::put().to(publish_one_time))
+        .route("/kyber", web::put().to(publish_kyber))
+        .route("/count", web::get().to(count));
+}
+
+#[derive(Debug, Deserialize)]
+struct KeyBody {
+    key_id: u32,
+    public_key: Base64Bytes,
+}
+
+#[derive(Debug, Deserialize)]
+struct SignedKeyBody {
+    key_id: u32,
+    public_key: Base64Bytes,
+    signature: Base64Bytes,
+}
+
+#[derive(Debug, Deserialize)]
+struct OneTimeBody {
+    keys: Vec<KeyBody>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KyberBody {
+    #[serde(default)]
+    last_resort: Option<SignedKeyBody>,
+    #[serde(default)]
+    one_time: Vec<SignedKeyBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct UploadedBody {
+    stored: usize,
+    known: usize,
+    spent: Vec<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct StockBody {
+    one_time_ec: i64,
+    one_time_kyber: i64,
+    highest_one_time_ec: i32,
+    highest_kyber: i32,
+    signed_ec: Option<i32>,
+    last_resort_kyber: Option<i32>,
+}
+
+/// `PUT /v1/keys/signed`
+async fn publish_signed(
+    caller: Caller,
+    body: web::Json<SignedKeyBody>,
+    keys: web::Data<Keys>,
+) -> Result<web::Json<UploadedBody>, Problem> {
+    let uploaded = keys.publish_signed_ec(body.into_inner().into(), caller.device).await?;
+    Ok(web::Json(uploaded.into()))
+}
+
+/// `PUT /v1/keys/one-time`
+async fn publish_one_time(
+    caller: Caller,
+    body: web::Json<OneTimeBody>,
+    keys: web::Data<Keys>,
+) -> Result<web::Json<UploadedBody>, Problem> {
+    let prekeys = body.into_inner().keys.into_iter().map(Into::into).collect();
+    let uploaded = keys.publish_one_time_ec(prekeys, caller.device).await?;
+    Ok(web::Json(uploaded.into()))
+}
+
+/// `PUT /v1/keys/kyber`
+async fn publish_kyber(
+    caller: Caller,
+    body: web::Json<KyberBody>,
+    keys: web::Data<Keys>,
+) -> Result<web::Json<UploadedBody>, Problem> {
+    let KyberBody { last_resort, one_time } = body.into_inner();
+    let one_time = one_time.into_iter().map(Into::into).collect();
+    let uploaded = keys.publish_kyber(last_resort.map(Into::into), one_time, caller.device).await?;
+    Ok(web::Json(uploaded.into()))
+}
+
+/// `GET /v1/keys/count`
+async fn count(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<StockBody>, Problem> {
+    let stock = keys.count_prekeys(caller.device).await?;
+    Ok(web::Json(stock.into()))
+}
+
+impl From<KeyBody> for RawPrekey {
+    fn from(body: KeyBody) -> Self {
+        Self { key_id: body.key_id, public_key: body.public_key.0, signature: Vec::new() }
+    }
+}
+
+impl From<SignedKeyBody> for RawPrekey {
+    fn from(body: SignedKeyBody) -> Self {
+        Self { key_id: body.key_id, public_key: body.public_key.0, signature: body.signature.0 }
+    }
+}
+
+impl From<Uploaded> for UploadedBody {
+    fn from(uploaded: Uploaded) -> Self {
+        Self { stored: uploaded.stored, known: uploaded.known, spent: uploaded.spent }
+    }
+}
+
+impl From<Stock> for StockBody {
+    fn from(stock: Stock) -> Self {
+        Self {
+            one_time_ec: stock.one_time_ec,
+            one_time_kyber: stock.one_time_kyber,
+            highest_one_time_ec: stock.highest_one_time_ec,
+            highest_kyber: stock.highest_kyber,
+            signed_ec: stock.signed_ec,
+            last_resort_kyber: stock.last_resort_kyber,
+        }
+    }
+}

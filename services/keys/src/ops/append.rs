@@ -1,0 +1,182 @@
+use prost::Message as _;
+use sotto_identity::{ChainError, SignedOp, State, decode_op, link_hash, replay};
+use sotto_ids::{AccountUuid, DeviceAddress, DeviceId};
+use sotto_kit::auth::Caller;
+
+use super::{
+    Keys,
+    links::{Link, extend},
+    off_the_async_threads,
+};
+use crate::{
+    db::{self, accounts::Account, chain_ops::StoredOp},
+    domain::{Head, account_ref::AccountRef, changes::Changes},
+    error::KeysError,
+    metrics,
+};
+
+/// What ops come to that are to be appended.
+enum Plan {
+    /// The chain holds them all.
+    Held,
+    /// The chain has other ops in their place.
+    Moved,
+    /// They follow the chain as it was read, whose last state is `before`.
+    Extend { before: Box<State>, links: Vec<Link> },
+}
+
+impl Keys {
+    /// Appends ops to the caller's own chain, all of them or none, and returns the
+    /// new head.
+    ///
+    /// Ops that the chain already holds at their place are passed over, so that a
+    /// request may come again. Of two that append at the same time one wins, and the
+    /// other is told the head to build on.
+    #[tracing::instrument(name = "keys.append", skip_all)]
+    pub(crate) async fn append(
+        &self,
+        account: AccountRef,
+        ops: Vec<SignedOp>,
+        caller: &Caller,
+    ) -> Result<Head, KeysError> {
+        if !account.names(caller.account_id) {
+            return Err(KeysError::NotYourAccount);
+        }
+        let most = self.rules.op_rate.burst();
+        if ops.is_empty() {
+            return Err(KeysError::NoOps);
+        }
+        if ops.len() as u64 > most {
+            return Err(KeysError::TooManyOps { most });
+        }
+
+        let account = caller.device.account;
+        // The second time the chain holds other ops at the place of ours, or ours: it
+        // has moved on since the first time.
+        for _ in 0..2 {
+            let found =
+                db::accounts::find(account, &self.db).await?.ok_or(KeysError::UnknownAccount)?;
+            match self.plan(found, ops.clone()).await? {
+                Plan::Held => return Ok(found.head),
+                Plan::Moved => return Err(head_moved(found.head)),
+                Plan::Extend { before, links } => {
+                    if let Some(head) = self.write_links(found.head, &before, &links).await? {
+                        return Ok(head);
+                    }
+                }
+            }
+        }
+        let found =
+            db::accounts::find(account, &self.db).await?.ok_or(KeysError::UnknownAccount)?;
+        Err(head_moved(found.head))
+    }
+
+    async fn plan(&self, found: Account, ops: Vec<SignedOp>) -> Result<Plan, KeysError> {
+        let account = found.account_id.uuid();
+        let stored = db::chain_ops::list(account, 0, found.head.seq, &self.db).await?;
+        let rate = self.rules.op_rate;
+        let now_ms = self.clock.now_ms();
+        off_the_async_threads(move || {
+            let new = match unheld(&ops, &stored, &found)? {
+                None => return Ok(Plan::Moved),
+                Some([]) => return Ok(Plan::Held),
+                Some(new) => new,
+            };
+            let received = stored.iter().map(|op| op.received_at_ms);
+            let retry_after = rate.wait(received, new.len() as u64, now_ms);
+            if !retry_after.is_zero() {
+                return Err(KeysError::OpRate { retry_after });
+            }
+            let before = Box::new(state_of(&stored)?);
+            let links = extend(&before, new, now_ms)?;
+            Ok(Plan::Extend { before, links })
+        })
+        .await
+    }
+
+    /// `None` where the head is not `from` any more; nothing is written then.
+    async fn write_links(
+        &self,
+        from: Head,
+        before: &State,
+        links: &[Link],
+    ) -> Result<Option<Head>, KeysError> {
+        let account = before.account_id.uuid();
+        let now_ms = self.clock.now_ms();
+        let Some(to) = links.last().map(Link::head) else {
+            return Ok(Some(from));
+        };
+
+        let mut tx = self.db.begin().await?;
+        if !db::accounts::advance(account, from, to, &mut *tx).await? {
+            tx.rollback().await?;
+            return Ok(None);
+        }
+        let ops: Vec<_> = links.iter().map(|link| link.op.clone()).collect();
+        db::chain_ops::insert(account, from.seq + 1, &ops, &mut *tx).await?;
+        let (mut before, mut touched, mut revoked) = (before, false, Vec::new());
+        for link in links {
+            let changes = Changes::between(before, &link.state);
+            self.write_changes(&changes, link.state.seq, account, now_ms, &mut tx).await?;
+            touched |= changes.touch_devices();
+            revoked.extend(changes.revoked);
+            before = &link.state;
+        }
+        tx.commit().await?;
+
+        metrics::ops_appended(links.len());
+        if touched {
+            self.tell_of_devices(account, &revoked).await;
+        }
+        Ok(Some(to))
+    }
+
+    /// Those who send to the account look at its devices anew, and those that are off
+    /// it lose their sockets.
+    async fn tell_of_devices(&self, account: AccountUuid, revoked: &[DeviceId]) {
+        metrics::devices_revoked(revoked.len());
+        for &device in revoked {
+            self.tell_revoked(DeviceAddress::new(account, device)).await;
+        }
+        self.tell_devices_changed(account).await;
+    }
+}
+
+fn head_moved(head: Head) -> KeysError {
+    metrics::head_moved();
+    KeysError::HeadMoved { head }
+}
+
+/// Those of the ops that the chain does not hold. `None` where it holds others in
+/// their place.
+fn unheld<'a>(
+    ops: &'a [SignedOp],
+    stored: &[StoredOp],
+    found: &Account,
+) -> Result<Option<&'a [SignedOp]>, ChainError> {
+    let mut rest = ops;
+    while let [first, later @ ..] = rest {
+        let op = decode_op(&first.payload)?;
+        let in_its_place = usize::try_from(op.seq).ok().and_then(|seq| stored.get(seq));
+        match in_its_place {
+            Some(held) if held.link_hash == link_hash(&first.payload) => rest = later,
+            Some(_) if op.account_id != found.account_id.as_bytes() => {
+                return Err(ChainError::WrongAccount);
+            }
+            Some(_) => return Ok(None),
+            None => break,
+        }
+    }
+    Ok(Some(rest))
+}
+
+/// Replays a chain of ours. It was verified when it came in; it is verified again,
+/// so that nobody who can write to the database can write ops.
+fn state_of(stored: &[StoredOp]) -> Result<State, KeysError> {
+    let ops = stored
+        .iter()
+        .map(|op| SignedOp::decode(op.signed_op.as_slice()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| KeysError::Damaged("op"))?;
+    replay(&ops).map_err(KeysError::DamagedChain)
+}

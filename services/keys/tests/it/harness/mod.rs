@@ -1,0 +1,413 @@
+//! The service under test, and verbs to speak to it with.
+
+pub(crate) mod app;
+pub(crate) mod person;
+pub(crate) mod prekeys;
+
+use std::{
+    env,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App as ActixApp, HttpServer};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sotto_identity::SignedOp;
+use sotto_keys::{AppsConfig, KeysConfig, Stores};
+use sotto_kit::{
+    clock::TestClock,
+    config::{Secret, Validate as _},
+    grpc, http,
+    lifecycle::Lifecycle,
+    listener,
+    service::{Context, RoleParts},
+};
+use sotto_proto::keys::keys_service_client::KeysServiceClient;
+use sotto_store::{
+    places::Places,
+    redis::{Redis, RedisConfig},
+};
+use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
+use tonic::transport::Channel;
+
+use app::App;
+use person::{Device, Person};
+
+/// The deployment of these tests.
+pub(crate) const DOMAIN: &str = "sotto.test";
+
+/// Where the clock of a test begins.
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
+
+/// The default configuration, as operators find it.
+#[derive(Deserialize)]
+pub(crate) struct Defaults {
+    pub(crate) apps: AppsConfig,
+    pub(crate) keys: KeysConfig,
+}
+
+impl Defaults {
+    pub(crate) fn read() -> Self {
+        let defaults: Self = toml::from_str(include_str!("../../../config.default.toml")).unwrap();
+        let mut problems = Vec::new();
+        defaults.apps.validate(&mut problems);
+        defaults.keys.validate(&mut problems);
+        assert_eq!(problems, [""; 0], "the defaults are valid");
+        defaults
+    }
+}
+
+/// Random bytes.
+#[expect(clippy::disallowed_methods, reason = "these keys only have to be new")]
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::RngCore::fill_bytes(&mut rand::rng(), &mut bytes);
+    bytes
+}
+
+/// A running keys service.
+pub(crate) struct TestKeys {
+    /// With every right, for a look behind the scenes.
+    pub(crate) db: PgPool,
+    pub(crate) redis: Redis,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) grpc: KeysServiceClient<Channel>,
+    /// Two apps whose users may meet, and one that would like theirs to.
+    pub(crate) socialink: App,
+    pub(crate) vignette: App,
+    pub(crate) island: App,
+    url: String,
+    client: reqwest::Client,
+}
+
+impl TestKeys {
+    pub(crate) async fn start(db: PgPool) -> Self {
+        Self::start_with(db, |_| {}).await
+    }
+
+    /// A service with other settings than the default ones.
+    pub(crate) async fn start_with(db: PgPool, change: impl FnOnce(&mut KeysConfig)) -> Self {
+        let mut config = Defaults::read().keys;
+        change(&mut config);
+        let apps = [App::ed25519("socialink"), App::es256("vignette"), App::ed25519("island")];
+        let clock = Arc::new(TestClock::new(NOW_MS));
+        Self::start_replica(db, config, apps, clock, 40).await
+    }
+
+    /// Another replica of the same deployment.
+    pub(crate) async fn second_replica(&self) -> Self {
+        let apps = [self.socialink.clone(), self.vignette.clone(), self.island.clone()];
+        let config = Defaults::read().keys;
+        Self::start_replica(self.db.clone(), config, apps, Arc::clone(&self.clock), 5).await
+    }
+
+    async fn start_replica(
+        db: PgPool,
+        config: KeysConfig,
+        apps: [App; 3],
+        clock: Arc<TestClock>,
+        connections: u32,
+    ) -> Self {
+        let redis = connect_redis().await;
+        let [socialink, vignette, island] = apps;
+        let registered = AppsConfig(
+            [
+                socialink.registered(&["vignette"]),
+                vignette.registered(&["socialink"]),
+                island.registered(&["socialink"]),
+            ]
+            .into(),
+        );
+        let lifecycle = Lifecycle::new();
+        let context = Context {
+            lifecycle: lifecycle.clone(),
+            clock: clock.clone(),
+            domain: DOMAIN.to_owned(),
+        };
+        let stores = Stores {
+            db: as_the_service_role(&db, connections, &lifecycle).await,
+            redis: redis.clone(),
+            places: Places::new(redis.clone(), Duration::from_mins(1)),
+        };
+        let parts = sotto_keys::build(context, config, &registered, stores).await.unwrap();
+        let (http_address, grpc_address) = serve(parts, &lifecycle);
+        let channel = grpc::channel(&format!("http://{grpc_address}")).unwrap();
+        Self {
+            db,
+            redis,
+            clock,
+            grpc: KeysServiceClient::new(channel),
+            socialink,
+            vignette,
+            island,
+            url: format!("http://{http_address}"),
+            client: reqwest::Client::new(),
+        }
+    }
+
+    /// Sends a request and reads the answer, which is JSON or a chain.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let bytes = response.bytes().await.unwrap().to_vec();
+        Answer { status, bytes }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None, None).await
+    }
+
+    /// Registers the chain that a person has so far, by the word of an app.
+    pub(crate) async fn register(&self, person: &Person, app_token: &str) -> Answer {
+        let (genesis, ops) = person.ops.split_first().unwrap();
+        let ops: Vec<Value> = ops.iter().map(op_json).collect();
+        let body = json!({ "genesis": op_json(genesis), "ops": ops, "app_token": app_token });
+        self.call(Method::POST, "/v1/accounts", None, Some(body)).await
+    }
+
+    /// A registered user of the app, whose first device has logged in.
+    pub(crate) async fn person_of(&self, app: &App) -> Person {
+        let mut person = Person::new();
+        let user = hex(&random::<8>());
+        self.register(&person, &app.token(&user)).await.created();
+        person.token = self.log_in(&person, &app.token(&user), 1).await;
+        person.user = user;
+        person
+    }
+
+    /// A registered user of Socialink, whose first device has logged in.
+    pub(crate) async fn person(&self) -> Person {
+        self.person_of(&self.socialink).await
+    }
+
+    /// The same, with the stock of prekeys that a session needs, and `one_time` of
+    /// each kind.
+    pub(crate) async fn person_with_prekeys(&self, one_time: u32) -> Person {
+        let person = self.person().await;
+        self.publish(&person, &person.token, 1, one_time).await;
+        person
+    }
+
+    pub(crate) async fn challenge(&self) -> Vec<u8> {
+        let body = self.call(Method::POST, "/v1/auth/challenge", None, None).await.ok();
+        person::unbase64(&body["challenge"])
+    }
+
+    /// Answers a fresh challenge for one of the person's devices.
+    pub(crate) async fn try_log_in(&self, person: &Person, app_token: &str, device: u8) -> Answer {
+        let challenge = self.challenge().await;
+        let proof = person.proof(DOMAIN, &challenge, app_token, device);
+        self.prove(person, app_token, device, &challenge, &proof).await
+    }
+
+    pub(crate) async fn prove(
+        &self,
+        person: &Person,
+        app_token: &str,
+        device: u8,
+        challenge: &[u8],
+        proof: &[u8],
+    ) -> Answer {
+        let body = json!({
+            "account_id": person.id(),
+            "device_id": device,
+            "challenge": person::base64(challenge),
+            "app_token": app_token,
+            "proof": person::base64(proof),
+        });
+        self.call(Method::POST, "/v1/auth/token", None, Some(body)).await
+    }
+
+    pub(crate) async fn log_in(&self, person: &Person, app_token: &str, device: u8) -> String {
+        let body = self.try_log_in(person, app_token, device).await.ok();
+        body["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends ops of a person's own chain, by its first device.
+    pub(crate) async fn append(&self, person: &Person, ops: &[SignedOp]) -> Answer {
+        let ops: Vec<Value> = ops.iter().map(op_json).collect();
+        let path = format!("/v1/accounts/{}/ops", person.id());
+        let body = Some(json!({ "ops": ops }));
+        self.call(Method::POST, &path, Some(&person.token), body).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, Some(token), Some(body)).await
+    }
+
+    /// Publishes all that makes a device ready, and `one_time` keys of each kind with
+    /// the ids from 1 on. The last-resort key has the id 1000.
+    pub(crate) async fn publish(
+        &self,
+        person: &Person,
+        token: &str,
+        device: u8,
+        one_time: u32,
+    ) -> Value {
+        let device: &Device = &person.devices[&device];
+        self.put("/v1/keys/signed", token, device.signed_ec(1)).await.ok();
+        let keys: Vec<Value> = (1..=one_time).map(prekeys::bare).collect();
+        self.put("/v1/keys/one-time", token, json!({ "keys": keys })).await.ok();
+        let one_time: Vec<Value> = (1..=one_time).map(|id| device.kyber(id)).collect();
+        let body = json!({ "last_resort": device.kyber(1000), "one_time": one_time });
+        self.put("/v1/keys/kyber", token, body).await.ok()
+    }
+
+    pub(crate) async fn count(&self, token: &str) -> Value {
+        self.call(Method::GET, "/v1/keys/count", Some(token), None).await.ok()
+    }
+
+    /// Asks for the bundles of an account.
+    pub(crate) async fn fetch(&self, caller: &Person, whose: &Person, wanted: Value) -> Answer {
+        let path = format!("/v1/accounts/{}/bundles", whose.uuid());
+        self.call(Method::POST, &path, Some(&caller.token), Some(wanted)).await
+    }
+
+    /// Takes the bundle of a person's only device.
+    pub(crate) async fn fetch_one(&self, caller: &Person, whose: &Person) -> Value {
+        let mut body = self.fetch(caller, whose, json!({})).await.ok();
+        let devices = body["devices"].as_array_mut().unwrap();
+        assert_eq!(devices.len(), 1, "one device");
+        devices.pop().unwrap()
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|_| panic!("{}: {}", self.status, String::from_utf8_lossy(&self.bytes)))
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    #[track_caller]
+    pub(crate) fn created(self) -> Value {
+        assert_eq!(self.status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// A refusal with this status and reason. Returns the problem document.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, reason: &str) -> Value {
+        let problem = self.json();
+        assert_eq!((self.status.as_u16(), problem["reason"].as_str()), (status, Some(reason)));
+        problem
+    }
+}
+
+pub(crate) fn op_json(op: &SignedOp) -> Value {
+    let sigs: Vec<Value> = op
+        .sigs
+        .iter()
+        .map(|sig| json!({ "key": person::base64(&sig.key), "sig": person::base64(&sig.sig) }))
+        .collect();
+    json!({ "payload": person::base64(&op.payload), "sigs": sigs })
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told by their environment")]
+async fn connect_redis() -> Redis {
+    let url = env::var("REDIS_URL").expect("REDIS_URL says where a Redis for tests is");
+    let config =
+        RedisConfig { url: Secret::from_value(url), response_timeout: Duration::from_secs(5) };
+    sotto_store::redis::connect(&config).await.unwrap()
+}
+
+/// A pool that may do what the service may do and nothing else, and that is as large
+/// as a crowd needs. It closes when the pool of the test does.
+async fn as_the_service_role(db: &PgPool, connections: u32, lifecycle: &Lifecycle) -> PgPool {
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .after_connect(|connection, _| {
+            Box::pin(async move { connection.execute("SET ROLE sotto_keys").await.map(drop) })
+        })
+        .connect_with((*db.connect_options()).clone())
+        .await
+        .unwrap();
+    let (test_pool, service_pool, life) = (db.clone(), pool.clone(), lifecycle.clone());
+    lifecycle.spawn("end of the test", async move {
+        test_pool.close_event().await;
+        life.drain();
+        service_pool.close().await;
+        life.stop();
+    });
+    pool
+}
+
+fn serve(parts: RoleParts, lifecycle: &Lifecycle) -> (SocketAddr, SocketAddr) {
+    let any_port = || -> TcpListener { listener::bind("127.0.0.1:0".parse().unwrap()).unwrap() };
+
+    let public = any_port();
+    let http_address = public.local_addr().unwrap();
+    let face = parts.http.unwrap();
+    let server = HttpServer::new(move || {
+        let face = Arc::clone(&face);
+        ActixApp::new().configure(move |app| {
+            http::configure(app, 1 << 20);
+            face(app);
+        })
+    })
+    .workers(2)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen(public)
+    .unwrap()
+    .run();
+    let (handle, stopped) = (server.handle(), lifecycle.stopped());
+    lifecycle.spawn("http", async move { drop(server.await) });
+    lifecycle.spawn("stop http", async move {
+        stopped.cancelled().await;
+        handle.stop(false).await;
+    });
+
+    let internal = any_port();
+    let grpc_address = internal.local_addr().unwrap();
+    let mut routes = tonic::service::Routes::builder();
+    (parts.grpc.unwrap())(&mut routes);
+    let internal_face = grpc::serve(internal, routes.routes(), lifecycle.clone());
+    lifecycle.spawn("grpc", async move { internal_face.await.unwrap() });
+    (http_address, grpc_address)
+}
+
+/// Waits until a condition holds, for ten seconds at most.
+pub(crate) async fn wait_until<F>(condition: impl Fn() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let holds = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), holds).await.expect("the condition never held");
+}

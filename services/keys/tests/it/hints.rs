@@ -1,0 +1,93 @@
+//! What the other roles are told through Redis.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use sotto_ids::{AccountUuid, ConnectionId};
+use sotto_store::{
+    device_changes::{DeviceChangeStream, DeviceChanges},
+    notices::{Notice, NoticeStream, Notices},
+    places::{Place, Places},
+};
+use sqlx::PgPool;
+
+use crate::harness::{TestKeys, hex, person::Person, random};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl TestKeys {
+    /// Puts a device of the person on a socket of a gateway that nobody else has, and
+    /// listens as that gateway.
+    async fn connect(&self, person: &Person, device: u8) -> NoticeStream {
+        let places = Places::new(self.redis.clone(), Duration::from_mins(1));
+        let gateway = hex(&random::<8>());
+        let place = Place { gateway: gateway.clone(), connection: ConnectionId(7) };
+        places.claim(person.address(device), &place).await.unwrap();
+        Notices::new(self.redis.clone(), places).subscribe(&gateway).await.unwrap()
+    }
+
+    async fn listen_for_changes(&self) -> DeviceChangeStream {
+        DeviceChanges::new(self.redis.clone()).subscribe().await.unwrap()
+    }
+}
+
+async fn next(notices: &mut NoticeStream) -> Notice {
+    tokio::time::timeout(PATIENCE, notices.next()).await.unwrap().unwrap()
+}
+
+/// Other tests speak on the same channel, so it waits for the right account.
+async fn hear_of(changes: &mut DeviceChangeStream, account: AccountUuid) {
+    let heard = async { while changes.next().await.unwrap() != account {} };
+    tokio::time::timeout(PATIENCE, heard).await.unwrap();
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_device_that_runs_low_is_told(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let (alice, bob) = (keys.person_with_prekeys(21).await, keys.person().await);
+    let mut notices = keys.connect(&alice, 1).await;
+
+    // Twenty are left, which is not low yet; then nineteen.
+    keys.fetch_one(&bob, &alice).await;
+    keys.fetch_one(&bob, &alice).await;
+
+    let low = Notice::PrekeysLow { connection: 7, one_time_ec: 19, one_time_kyber: 19 };
+    assert_eq!(next(&mut notices).await, low);
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_revoked_device_loses_its_socket(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let mut alice = keys.person().await;
+    let added = alice.add_device(2, false);
+    keys.append(&alice, &[added]).await.ok();
+    let mut notices = keys.connect(&alice, 2).await;
+
+    let revoked = alice.revoke_device(2);
+    keys.append(&alice, &[revoked]).await.ok();
+
+    assert_eq!(next(&mut notices).await, Notice::Revoked { connection: 7 });
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn those_who_remember_devices_hear_when_they_change(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let mut changes = keys.listen_for_changes().await;
+    let mut alice = keys.person().await;
+    let device = &alice.devices[&1];
+
+    // The first device is ready.
+    let body = json!({ "last_resort": device.kyber(1) });
+    keys.put("/v1/keys/kyber", &alice.token, body).await.ok();
+    keys.put("/v1/keys/signed", &alice.token, device.signed_ec(1)).await.ok();
+    hear_of(&mut changes, alice.uuid()).await;
+
+    let added = alice.add_device(2, false);
+    keys.append(&alice, &[added]).await.ok();
+    hear_of(&mut changes, alice.uuid()).await;
+
+    let revoked = alice.revoke_device(2);
+    keys.append(&alice, &[revoked]).await.ok();
+    hear_of(&mut changes, alice.uuid()).await;
+}

@@ -1,0 +1,65 @@
+use super::{DeviceSet, Interop, Mismatch, Refusal, Send};
+
+/// What the recipient's account says to a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is for exactly the devices that the account has.
+    Admitted,
+    /// It is for others.
+    Mismatch(Mismatch),
+    /// It may not be delivered at all.
+    Refused(Refusal),
+}
+
+/// Holds a send against its recipient, `None` where there is no such account.
+///
+/// Between one account's own devices the apps do not matter.
+pub(crate) fn admit(send: &Send, recipient: Option<&DeviceSet>, interop: &Interop) -> Admission {
+    let Some(set) = recipient else {
+        return Admission::Refused(Refusal::UnknownRecipient);
+    };
+    if send.recipient != send.sender.account && !interop.allows(&send.app, &set.apps) {
+        return Admission::Refused(Refusal::NotInteroperable);
+    }
+    set.mismatch(send).map_or(Admission::Admitted, Admission::Mismatch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::device_set::tests::{send, set},
+        *,
+    };
+
+    fn interop() -> Interop {
+        [("socialink", "vignette"), ("vignette", "socialink")]
+            .map(|(app, listed)| (app.to_owned(), [listed.to_owned()]))
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn a_send_to_the_right_devices_of_a_friendly_app_is_admitted() {
+        let admission = admit(&send(2, &[(1, 10)]), Some(&set(&[(1, 10)])), &interop());
+        assert_eq!(admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn a_stranger_app_is_refused_before_it_learns_the_devices() {
+        let admission = admit(&send(2, &[(7, 70)]), Some(&set(&[(1, 10)])), &Interop::default());
+        assert_eq!(admission, Admission::Refused(Refusal::NotInteroperable));
+    }
+
+    #[test]
+    fn ones_own_account_is_reached_from_any_app() {
+        let own = set(&[(1, 10), (2, 20)]);
+        let admission = admit(&send(1, &[(2, 20)]), Some(&own), &Interop::default());
+        assert_eq!(admission, Admission::Admitted);
+    }
+
+    #[test]
+    fn nobody_there_is_an_unknown_recipient() {
+        let admission = admit(&send(2, &[(1, 10)]), None, &interop());
+        assert_eq!(admission, Admission::Refused(Refusal::UnknownRecipient));
+    }
+}

@@ -1,0 +1,210 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use sotto_ids::{DeviceAddress, EnvelopeId};
+use sotto_proto::messages as pb;
+use tokio::sync::Notify;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::{Messages, store_call::StoreAway};
+use crate::{config::AcksConfig, db, domain, metrics};
+
+/// How often a delete is tried before its rows are left to be delivered again.
+const TRIES: usize = 3;
+
+/// Acknowledgements that wait for their delete.
+///
+/// Until then their envelopes are still in the table, and a page must leave them out.
+/// A gateway sends the acks and the pulls of one device to the same replica, so it is
+/// enough that this one knows.
+#[derive(Debug)]
+pub(super) struct Acks {
+    room: usize,
+    batch: usize,
+    pending: Mutex<Pending>,
+    arrived: Notify,
+    enough: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// In the order in which they came.
+    waiting: VecDeque<(DeviceAddress, EnvelopeId)>,
+    /// Those that wait and those that are being deleted.
+    held: HashMap<DeviceAddress, Vec<EnvelopeId>>,
+}
+
+impl Acks {
+    pub(super) fn new(config: &AcksConfig) -> Self {
+        Self {
+            room: config.waiting,
+            batch: config.rows,
+            pending: Mutex::default(),
+            arrived: Notify::new(),
+            enough: Notify::new(),
+        }
+    }
+
+    fn add(&self, device: DeviceAddress, ids: impl Iterator<Item = EnvelopeId>) {
+        let mut pending = self.pending();
+        let mut passed_over = 0;
+        for id in ids {
+            if pending.waiting.len() < self.room {
+                pending.waiting.push_back((device, id));
+                pending.held.entry(device).or_default().push(id);
+            } else {
+                passed_over += 1;
+            }
+        }
+        let enough = pending.waiting.len() >= self.batch;
+        drop(pending);
+        metrics::acks_failed(passed_over);
+        self.arrived.notify_one();
+        if enough {
+            self.enough.notify_one();
+        }
+    }
+
+    /// The envelopes of a device that are as good as deleted.
+    pub(super) fn of(&self, device: DeviceAddress) -> Vec<Uuid> {
+        let pending = self.pending();
+        let ids = pending.held.get(&device).map_or(&[][..], Vec::as_slice);
+        ids.iter().map(EnvelopeId::as_uuid).collect()
+    }
+
+    fn take(&self) -> Vec<(DeviceAddress, EnvelopeId)> {
+        let mut pending = self.pending();
+        let count = self.batch.min(pending.waiting.len());
+        pending.waiting.drain(..count).collect()
+    }
+
+    fn release(&self, done: &[(DeviceAddress, EnvelopeId)]) {
+        let mut pending = self.pending();
+        for (device, id) in done {
+            let Some(held) = pending.held.get_mut(device) else { continue };
+            if let Some(index) = held.iter().position(|other| other == id) {
+                held.swap_remove(index);
+            }
+            if held.is_empty() {
+                pending.held.remove(device);
+            }
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Each change is complete before anything could panic.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Messages {
+    /// Marks envelopes of a device as stored by it. Their rows go a little later.
+    pub(crate) fn acknowledge(&self, acknowledge: &pb::Acknowledge) {
+        let Some(device) = acknowledge.device.as_ref().and_then(domain::device) else {
+            metrics::acks_failed(acknowledge.envelope_ids.len());
+            return;
+        };
+        let ids = acknowledge.envelope_ids.iter();
+        self.acks.add(device, ids.filter_map(|id| EnvelopeId::try_from(id.as_ref()).ok()));
+    }
+
+    /// Deletes what is acknowledged, in batches, until the service ends.
+    pub(super) async fn delete_acknowledged(self) {
+        let finishing = self.finishing.clone();
+        while !finishing.is_cancelled() {
+            tokio::select! {
+                () = self.acks.arrived.notified() => {}
+                () = finishing.cancelled() => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.config.acks.every) => {}
+                () = self.acks.enough.notified() => {}
+                () = finishing.cancelled() => {}
+            }
+            loop {
+                let batch = self.acks.take();
+                if batch.is_empty() {
+                    break;
+                }
+                self.delete(batch).await;
+            }
+        }
+    }
+
+    async fn delete(&self, mut batch: Vec<(DeviceAddress, EnvelopeId)>) {
+        // In one order everywhere, so that two replicas cannot wait for each other in
+        // a circle.
+        batch.sort_unstable();
+        let span = tracing::info_span!("messages.acknowledge", rows = batch.len());
+        for _ in 0..TRIES {
+            let deleted = self.in_time(self.delete_once(&batch)).instrument(span.clone()).await;
+            match deleted {
+                Ok(rows) => {
+                    metrics::acknowledged(rows);
+                    self.acks.release(&batch);
+                    return;
+                }
+                Err(StoreAway) => tokio::time::sleep(self.config.acks.every).await,
+            }
+        }
+        metrics::acks_failed(batch.len());
+        self.acks.release(&batch);
+    }
+
+    /// A delete that a crash of Postgres undoes costs a duplicate, which clients drop:
+    /// not worth waiting for the disk.
+    async fn delete_once(&self, batch: &[(DeviceAddress, EnvelopeId)]) -> sqlx::Result<u64> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query!("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+        let rows = db::queue::delete_many(batch, &mut *tx).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sotto_ids::{AccountId, ClientMsgId, DeviceId};
+
+    use super::*;
+
+    fn acks(room: usize) -> Acks {
+        Acks::new(&AcksConfig { every: Duration::from_millis(50), rows: 2, waiting: room })
+    }
+
+    fn device() -> DeviceAddress {
+        DeviceAddress::new(AccountId::new([1; 32]).uuid(), DeviceId::FIRST)
+    }
+
+    fn ids(count: u8) -> Vec<EnvelopeId> {
+        (0..count)
+            .map(|n| EnvelopeId::derive(device(), device(), ClientMsgId::new(1, [n; 10])))
+            .collect()
+    }
+
+    #[test]
+    fn an_id_is_held_until_its_delete_is_done() {
+        let acks = acks(10);
+        acks.add(device(), ids(3).into_iter());
+
+        let batch = acks.take();
+        assert_eq!((batch.len(), acks.of(device()).len()), (2, 3));
+
+        acks.release(&batch);
+        assert_eq!(acks.of(device()), [ids(3)[2].as_uuid()]);
+        acks.release(&acks.take());
+        assert!(acks.of(device()).is_empty());
+    }
+
+    #[test]
+    fn what_has_no_room_is_passed_over() {
+        let acks = acks(2);
+        acks.add(device(), ids(3).into_iter());
+        assert_eq!(acks.of(device()).len(), 2);
+    }
+}

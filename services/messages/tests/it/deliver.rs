@@ -1,0 +1,112 @@
+//! Announcements to gateways.
+
+use sqlx::PgPool;
+
+use crate::harness::{Answer, Letter, Link, Stage, gateway, id_of, wait_for};
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn an_envelope_goes_to_the_gateway_that_holds_its_device(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let replica = stage.replica().await;
+    let (name, other) = (gateway(), gateway());
+    let mut link = Link::attach(&replica, &name).await;
+    let mut other_link = Link::attach(&replica, &other).await;
+    let (alice, bob) = (stage.account(1), stage.account(2));
+    stage.online(bob[0], &other, 0xB0B1).await;
+    let letter = Letter::new(alice[0], &bob, stage.now_ms());
+
+    assert_eq!(link.send(&letter).await, Answer::Accepted);
+
+    let (connection, envelope) = other_link.delivery().await;
+    assert_eq!(connection, 0xB0B1);
+    assert_eq!(id_of(&envelope), letter.envelope_id(bob[0]));
+    let page = link.pull(bob[1], &[], 10).await;
+    assert_eq!(page.envelopes.len(), 1, "the device that is away finds its own later");
+    assert!(!link.has_delivery(), "nothing went to the gateway of the sender");
+    stage.end().await;
+}
+
+/// What is stored at one replica is announced by it, to a gateway that others know
+/// too: every gateway is attached to every replica.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn an_envelope_crosses_from_the_replica_that_stored_it(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let (here, there) = (stage.replica().await, stage.replica().await);
+    let name = gateway();
+    let mut link_here = Link::attach(&here, &name).await;
+    let mut link_there = Link::attach(&there, &name).await;
+    let (alice, bob) = (stage.account(1), stage.account(1));
+    stage.online(bob[0], &name, 5).await;
+    let first = Letter::new(alice[0], &bob, stage.now_ms());
+    let second = Letter::new(alice[0], &bob, stage.now_ms() + 1);
+
+    assert_eq!(link_here.send(&first).await, Answer::Accepted);
+    assert_eq!(link_there.send(&second).await, Answer::Accepted);
+
+    assert_eq!(id_of(&link_here.delivery().await.1), first.envelope_id(bob[0]));
+    assert_eq!(id_of(&link_there.delivery().await.1), second.envelope_id(bob[0]));
+    let page = link_there.pull(bob[0], &[], 10).await;
+    assert_eq!(page.envelopes.len(), 2, "one queue, whichever replica is asked");
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn announcements_of_one_sender_keep_their_order(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let name = gateway();
+    let mut link = Link::attach(&stage.replica().await, &name).await;
+    let (alice, bob) = (stage.account(1), stage.account(1));
+    stage.online(bob[0], &name, 5).await;
+    let letters: Vec<Letter> =
+        (0..300).map(|n| Letter::new(alice[0], &bob, stage.now_ms() + n)).collect();
+
+    for part in letters.chunks(7) {
+        link.submit(part).await;
+    }
+
+    for letter in &letters {
+        assert_eq!(id_of(&link.delivery().await.1), letter.envelope_id(bob[0]));
+    }
+    stage.end().await;
+}
+
+/// The slow one does not read: its window fills, then its queue here, and then
+/// announcements to it are dropped. The rows are all there when it reads again.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_gateway_that_does_not_read_harms_nobody_and_loses_nothing(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let replica = stage.replica_with(|config| config.downlink.deliveries = 4).await;
+    let slow_name = gateway();
+    let mut slow = Link::attach(&replica, &slow_name).await;
+    let mut link = Link::attach(&replica, &gateway()).await;
+    let (alice, bob) = (stage.account(1), stage.account(1));
+    stage.online(bob[0], &slow_name, 5).await;
+    let large = |n| Letter::new(alice[0], &bob, stage.now_ms() + n).body(vec![1; 64 * 1024]);
+
+    for n in 0..150 {
+        assert_eq!(link.send(&large(n)).await, Answer::Accepted);
+    }
+
+    let mut found = Vec::new();
+    while found.len() < 150 {
+        let page = slow.pull(bob[0], &found, 100).await;
+        assert!(!page.envelopes.is_empty());
+        found.extend(page.envelopes.iter().map(id_of));
+    }
+    assert_eq!(found, stage.queue(bob[0]).await);
+    stage.end().await;
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_gateway_that_is_attached_nowhere_near_costs_nothing(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let mut link = Link::attach(&stage.replica().await, &gateway()).await;
+    let (alice, bob) = (stage.account(1), stage.account(1));
+    stage.online(bob[0], &gateway(), 5).await;
+    let letter = Letter::new(alice[0], &bob, stage.now_ms());
+
+    assert_eq!(link.send(&letter).await, Answer::Accepted);
+
+    wait_for("the row", async || stage.queue(bob[0]).await.len() == 1).await;
+    stage.end().await;
+}

@@ -1,0 +1,94 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sotto_kit::lifecycle::Lifecycle;
+use sotto_proto::keys::{
+    self as pb, DeviceSet, DeviceSetsRequest, DeviceSetsResponse, TokenKeysRequest,
+    TokenKeysResponse,
+    keys_service_server::{KeysService, KeysServiceServer},
+};
+use tonic::{Request, Response, Status, service::RoutesBuilder};
+use uuid::Uuid;
+
+use super::{Device, listen};
+
+/// The keys service, played by the test.
+pub(crate) struct PlayedKeys {
+    pub(crate) url: String,
+    pub(crate) asked: Arc<AtomicUsize>,
+    sets: Sets,
+    lifecycle: Lifecycle,
+}
+
+type Sets = Arc<Mutex<HashMap<Uuid, DeviceSet>>>;
+
+struct Face {
+    sets: Sets,
+    asked: Arc<AtomicUsize>,
+}
+
+impl PlayedKeys {
+    pub(super) fn start() -> Self {
+        let sets = Sets::default();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let face = Face { sets: Arc::clone(&sets), asked: Arc::clone(&asked) };
+        let mut routes = RoutesBuilder::default();
+        routes.add_service(KeysServiceServer::new(face));
+        let (listener, url) = listen();
+        let lifecycle = Lifecycle::new();
+        let serving = sotto_kit::grpc::serve(listener, routes.routes(), lifecycle.clone());
+        lifecycle.spawn("test.keys", async move { serving.await.unwrap() });
+        Self { url, asked, sets, lifecycle }
+    }
+
+    /// Says which devices an account has from now on.
+    pub(crate) fn set(&self, app: &str, devices: &[Device]) {
+        let known = DeviceSet {
+            known: true,
+            devices: devices
+                .iter()
+                .map(|device| pb::Device {
+                    device_id: device.address.device.into(),
+                    registration_id: device.registration_id,
+                })
+                .collect(),
+            apps: vec![app.to_owned()],
+        };
+        let account = devices[0].address.account.as_uuid();
+        self.sets.lock().unwrap().insert(account, known);
+    }
+
+    /// Ends it for good.
+    pub(crate) async fn kill(&self) {
+        assert!(self.lifecycle.finish(Duration::from_secs(10)).await);
+    }
+}
+
+#[tonic::async_trait]
+impl KeysService for Face {
+    async fn token_keys(
+        &self,
+        _: Request<TokenKeysRequest>,
+    ) -> Result<Response<TokenKeysResponse>, Status> {
+        Err(Status::unimplemented("not part of these stories"))
+    }
+
+    async fn device_sets(
+        &self,
+        request: Request<DeviceSetsRequest>,
+    ) -> Result<Response<DeviceSetsResponse>, Status> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let sets = self.sets.lock().unwrap();
+        let of = |account: &Vec<u8>| {
+            sets.get(&Uuid::from_slice(account).unwrap()).cloned().unwrap_or_default()
+        };
+        let sets = request.get_ref().accounts.iter().map(of).collect();
+        Ok(Response::new(DeviceSetsResponse { sets }))
+    }
+}

@@ -1,0 +1,107 @@
+//! The roles by name, and what each is built from.
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use sotto_kit::{
+    grpc,
+    service::{Context, RoleParts},
+};
+use sotto_messages::Interop;
+use sotto_store::{
+    device_changes::DeviceChanges,
+    notices::Notices,
+    places::Places,
+    postgres,
+    redis::{self, Redis},
+};
+
+use crate::config::Config;
+
+/// What a process can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// Every role in one process, on one public port.
+    All,
+    /// Live sockets.
+    Gateway,
+    /// Accounts, devices, prekeys and tokens.
+    Keys,
+    /// Envelopes and queues.
+    Messages,
+}
+
+impl RoleName {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Gateway => sotto_gateway::ROLE,
+            Self::Keys => sotto_keys::ROLE,
+            Self::Messages => sotto_messages::ROLE,
+        }
+    }
+
+    fn includes(self, role: Self) -> bool {
+        self == Self::All || self == role
+    }
+}
+
+/// Builds the roles of this process.
+pub(super) async fn build(
+    name: RoleName,
+    config: &Config,
+    context: &Context,
+) -> anyhow::Result<Vec<RoleParts>> {
+    let redis = redis::connect(&config.redis).await.context("connect to redis")?;
+    let mut parts = Vec::new();
+    if name.includes(RoleName::Keys) {
+        parts.push(keys(config, context, redis.clone()).await.context("start keys")?);
+    }
+    if name.includes(RoleName::Messages) {
+        parts.push(messages(config, context, redis.clone()).await.context("start messages")?);
+    }
+    if name.includes(RoleName::Gateway) {
+        parts.push(gateway(config, context, redis).await.context("start the gateway")?);
+    }
+    Ok(parts)
+}
+
+const fn places(config: &Config, redis: Redis) -> Places {
+    Places::new(redis, config.places.ttl)
+}
+
+async fn keys(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {
+    let stores = sotto_keys::Stores {
+        db: postgres::connect(&config.postgres, "sotto_keys").await?,
+        places: places(config, redis.clone()),
+        redis,
+    };
+    Ok(sotto_keys::build(context.clone(), config.keys.clone(), &config.apps, stores).await?)
+}
+
+async fn messages(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {
+    let interop: Interop = config
+        .apps
+        .0
+        .iter()
+        .map(|(app, settings)| (app.clone(), settings.interop.iter().cloned()))
+        .collect();
+    let neighbours = sotto_messages::Neighbours {
+        db: postgres::connect(&config.postgres, sotto_messages::POSTGRES_ROLE).await?,
+        places: places(config, redis.clone()),
+        device_changes: DeviceChanges::new(redis),
+        keys: grpc::channel(&config.links.keys)?,
+        interop,
+    };
+    Ok(sotto_messages::build(context.clone(), neighbours, config.messages.clone()).await?)
+}
+
+async fn gateway(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {
+    let places = places(config, redis.clone());
+    let neighbours = sotto_gateway::Neighbours {
+        notices: Notices::new(redis, places.clone()),
+        places,
+        keys: grpc::channel(&config.links.keys)?,
+        messages: config.links.messages.clone(),
+    };
+    Ok(sotto_gateway::build(context.clone(), neighbours, config.gateway.clone()).await?)
+}

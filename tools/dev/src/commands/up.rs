@@ -1,0 +1,85 @@
+use std::fs;
+
+use console::style;
+use sotto_testkit::{Cluster, process::Life};
+
+use crate::{folder::Folder, running::Running, screen::Screen, steps::Steps};
+
+/// Starts every role and what they stand on, and leaves them running.
+pub(crate) async fn up(folder: &Folder, screen: &Screen) -> anyhow::Result<()> {
+    let _lock = folder.lock("up")?;
+    if let Some(running) = Running::load(&folder.running())? {
+        let alive = running.alive().count();
+        if alive == running.parts.len() {
+            screen.fine("it is already running");
+            show(&running, folder, screen);
+            return Ok(());
+        }
+        if alive > 0 {
+            anyhow::bail!(
+                "{alive} of {} processes of an earlier `./dev up` still run; end them with \
+                 `./dev down`",
+                running.parts.len()
+            );
+        }
+        fs::remove_file(folder.running())?;
+    }
+
+    let steps = Steps::new(screen);
+    fs::remove_dir_all(folder.up().join("logs")).ok();
+    let cluster = Cluster::builder()
+        .in_dir(folder.up())
+        .gateways(2)
+        .messages(2)
+        .life(Life::Detached)
+        .in_the_named_database()
+        .start_telling(|what| steps.begin(what))
+        .await?;
+    steps.done();
+
+    let running = Running::of(&cluster);
+    running.save(&folder.running())?;
+    // From here on they live by themselves; had anything failed, they would be gone.
+    cluster.leave_running();
+    show(&running, folder, screen);
+    Ok(())
+}
+
+/// Prints where everything is, and what to try.
+fn show(running: &Running, folder: &Folder, screen: &Screen) {
+    screen.heading("Where it is");
+    let mut rows = vec![("REST", running.rest_url.clone())];
+    rows.extend(named_once("sockets", running.socket_urls.iter().cloned()));
+    rows.push(("Postgres", running.database_url.clone()));
+    rows.push(("Redis", running.redis_url.clone()));
+    rows.extend(named_once(
+        "metrics",
+        running
+            .parts
+            .iter()
+            .filter_map(|part| Some(format!("{}/metrics  {}", part.ops_url.as_ref()?, part.name))),
+    ));
+    rows.push(("logs", folder.up().join("logs").display().to_string()));
+    rows.push(("domain", running.domain.clone()));
+    screen.table(rows);
+
+    screen.heading("Tokens, as the backends of two apps give them to their users (12 h)");
+    for token in &running.tokens {
+        screen.line(format_args!("  {} of {}:", token.user, token.app));
+        screen.line(format_args!("  {}", style(&token.token).dim()));
+    }
+
+    screen.heading("What to try");
+    for line in super::cli::story(running, folder) {
+        screen.line(format_args!("  {line}"));
+    }
+    screen.gap();
+    screen.line("`./dev status` shows how it does; `./dev down` ends it and keeps its data.");
+}
+
+fn named_once<'a>(
+    name: &'a str,
+    values: impl Iterator<Item = String>,
+) -> impl Iterator<Item = (&'a str, String)> {
+    std::iter::once(name).chain(std::iter::repeat("")).zip(values)
+}

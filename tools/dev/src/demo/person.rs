@@ -1,0 +1,70 @@
+//! Someone with a device: the SDK, with a store of their own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use sotto_client::{
+    Client, ClientConfig, EventStream, FixedToken, Me, RecoveryPhrase, StoreKey, Tuning,
+};
+use sotto_testkit::Cluster;
+
+/// A person of the demo.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) handle: &'static str,
+    pub(crate) client: Client,
+    pub(crate) events: EventStream,
+    pub(crate) phrase: RecoveryPhrase,
+    /// The key that their store is encrypted with.
+    pub(crate) store_key: [u8; 32],
+}
+
+impl Person {
+    /// Opens a new device of `app`'s user of that name.
+    pub(crate) async fn new(
+        handle: &'static str,
+        app: &str,
+        tuning: Tuning,
+        cluster: &Cluster,
+    ) -> anyhow::Result<Self> {
+        let (phrase, store_key) = fresh();
+        let store = store_of(handle, cluster.dir())?;
+        let sockets =
+            cluster.socket_urls().iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
+        let mut config = ClientConfig::new(
+            cluster.domain(),
+            cluster.rest_url().parse()?,
+            sockets,
+            store,
+            StoreKey::new(store_key),
+        );
+        config.tuning = tuning;
+        let token = FixedToken(cluster.app_token(app, handle));
+        let client = Client::open(config, std::sync::Arc::new(token))
+            .await
+            .with_context(|| format!("{handle}'s device does not open"))?;
+        let events = client.events();
+        Ok(Self { handle, client, events, phrase, store_key })
+    }
+
+    /// Registers them under their handle.
+    pub(crate) async fn register(&self) -> anyhow::Result<Me> {
+        let handle = self.handle.parse().context("the handle is none")?;
+        self.client
+            .register(&self.phrase, Some(&handle))
+            .await
+            .with_context(|| format!("{} cannot register", self.handle))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "keys of people who live for one demo")]
+fn fresh() -> (RecoveryPhrase, [u8; 32]) {
+    let mut rng = rand::rng();
+    (RecoveryPhrase::generate(&mut rng), rand::random())
+}
+
+fn store_of(handle: &str, dir: &Path) -> std::io::Result<PathBuf> {
+    let folder = dir.join("people");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder.join(format!("{handle}.db")))
+}

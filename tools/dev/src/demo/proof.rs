@@ -1,0 +1,68 @@
+//! Looking for what the server must not have, in everything it has.
+
+use console::style;
+use sotto_testkit::{
+    Cluster,
+    search::{self, Needles, Overheard, Searched},
+};
+
+use crate::screen::Screen;
+
+/// Searches every store and every log. Says what was looked through, and returns
+/// whether nothing was found.
+///
+/// `control` is something that *is* in the database: a search that does not find that
+/// would find nothing else either.
+pub(crate) async fn nothing_is_found(
+    needles: &Needles,
+    control: &str,
+    overheard: &Overheard,
+    cluster: &Cluster,
+    screen: &Screen,
+) -> anyhow::Result<bool> {
+    let control = Needles::new([("the control", control)]);
+    let sees = !search::postgres(cluster.database_url(), &control).await?.finds.is_empty();
+
+    let mut places = vec![
+        ("rows of Postgres", search::postgres(cluster.database_url(), needles).await?),
+        ("values in Redis", search::redis(cluster.redis_url(), needles).await?),
+        ("commands that Redis was given", overheard.search(needles)),
+        ("log files", search::files(cluster.logs(), needles)?),
+    ];
+    if let Some(files) = cluster.servers().postgres_files() {
+        places.push((
+            "files of Postgres, its log of writes included",
+            search::files(files, needles)?,
+        ));
+    }
+
+    let mut all = Searched::default();
+    for (place, searched) in places {
+        screen.line(format_args!(
+            "  {:>7} {place}, {}: {}",
+            searched.items,
+            size(searched.bytes),
+            if searched.finds.is_empty() {
+                style("nothing".to_owned()).green()
+            } else {
+                style(format!("FOUND in {} places", searched.finds.len())).red().bold()
+            }
+        ));
+        all.add(searched);
+    }
+    for find in all.finds.iter().take(20) {
+        screen.wrong(find);
+    }
+    if !sees {
+        screen.wrong("the search is blind: it does not even find a handle, which is public");
+    }
+    Ok(all.finds.is_empty() && sees)
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
