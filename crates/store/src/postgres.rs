@@ -70,6 +70,9 @@ pub async fn connect(
     PgPoolOptions::new()
         .max_connections(config.max_connections)
         .acquire_timeout(config.acquire_timeout)
+        // It would add a round trip to each use; a connection that broke is noticed by
+        // the statement that finds it broken, and every caller can come again.
+        .test_before_acquire(false)
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 // `role` is a word of ours, never of a caller's.

@@ -150,3 +150,62 @@ impl Validate for KeysConfig {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        keys: KeysConfig,
+    }
+
+    fn problems(change: impl FnOnce(&mut KeysConfig)) -> Vec<String> {
+        let file: File = toml::from_str(include_str!("../config.default.toml")).unwrap();
+        let mut config = file.keys;
+        change(&mut config);
+        let mut problems = Vec::new();
+        config.validate(&mut problems);
+        problems
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(problems(|_| {}), [""; 0]);
+    }
+
+    #[test]
+    fn every_bound_is_watched() {
+        let problems = problems(|config| {
+            config.auth.challenge_ttl = Duration::from_secs(4);
+            config.auth.app_token_max_life = Duration::from_hours(25);
+            config.auth.app_token_leeway = Duration::from_secs(61);
+            config.handles.reserved.push("No Handle".to_owned());
+            config.handles.per_account = 0;
+            config.ops.burst = 1;
+            config.ops.per_hour = 0;
+            config.prekeys.stock = 201;
+            config.prekeys.low_water = 101;
+            config.token.life = Duration::from_hours(2);
+            config.token.key_rotation = MINUTE;
+            config.token.key_upkeep = HOUR;
+        });
+        let names: Vec<_> =
+            problems.iter().filter_map(|problem| problem.split(':').next()).collect();
+        let expected = [
+            "keys.auth.challenge_ttl",
+            "keys.auth.app_token_max_life",
+            "keys.auth.app_token_leeway",
+            "keys.handles.per_account",
+            "keys.handles.reserved",
+            "keys.ops.burst",
+            "keys.ops.per_hour",
+            "keys.prekeys.stock",
+            "keys.prekeys.low_water",
+            "keys.token.life",
+            "keys.token.key_rotation",
+            "keys.token.key_upkeep",
+        ];
+        assert_eq!(names, expected);
+    }
+}

@@ -27,6 +27,7 @@
 mod apps;
 mod cache;
 mod config;
+#[warn(clippy::future_not_send, reason = "tonic needs them to be")]
 mod db;
 mod domain;
 mod error;
@@ -34,6 +35,7 @@ mod grpc;
 mod http;
 mod jobs;
 mod metrics;
+#[warn(clippy::future_not_send, reason = "tonic needs them to be")]
 mod ops;
 mod signer;
 

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use futures_util::StreamExt as _;
 use sotto_ids::AccountUuid;
 use sotto_kit::{clock::millis, fault::chain};
-use sotto_store::device_changes::DeviceChanges;
+use sotto_store::device_changes::{DeviceChangeStream, DeviceChanges};
 use sqlx::PgPool;
 
 use crate::{config::MessagesConfig, db, metrics, ops::Messages, outage::Outage};
@@ -21,13 +21,16 @@ const CLOCK_MARGIN: Duration = Duration::from_hours(1);
 /// The pause after a job has failed, and before Redis is listened to again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Starts all of them.
-pub(crate) fn start(messages: &Messages, changes: DeviceChanges) {
+/// Starts all of them. When it returns, changes of devices are heard, unless Redis is
+/// away.
+pub(crate) async fn start(messages: &Messages, changes: DeviceChanges) {
+    let outage = Outage::new("device changes");
+    let heard = listen(&changes, &outage, messages).await;
     let life = &messages.lifecycle;
     life.spawn("messages.end", end(messages.clone()));
     life.spawn("messages.partitions", partitions(messages.clone()));
     life.spawn("messages.sweep", sweep(messages.clone()));
-    life.spawn("messages.device_changes", device_changes(messages.clone(), changes));
+    life.spawn("messages.device_changes", device_changes(messages.clone(), changes, outage, heard));
 }
 
 /// Makes the days that envelopes may fall on.
@@ -97,30 +100,50 @@ async fn sweep_all(messages: &Messages) -> sqlx::Result<()> {
 }
 
 /// Forgets device sets as they change.
-async fn device_changes(messages: Messages, changes: DeviceChanges) {
-    let outage = Outage::new("device changes");
+async fn device_changes(
+    messages: Messages,
+    changes: DeviceChanges,
+    outage: Outage,
+    mut heard: Option<DeviceChangeStream>,
+) {
     loop {
-        match changes.subscribe().await {
-            Ok(mut heard) => {
-                outage.ends();
-                // Changes of the time before were not heard.
-                messages.device_sets.forget_all();
-                while let Some(account) = next(&mut heard, &messages).await {
-                    messages.device_sets.forget(account);
-                }
+        if let Some(mut heard) = heard.take() {
+            while let Some(account) = next(&mut heard, &messages).await {
+                messages.device_sets.forget(account);
             }
-            Err(error) => outage.begins(&error),
         }
         if ends_within(RETRY, &messages).await {
             return;
         }
+        heard = listen(&changes, &outage, &messages).await;
     }
 }
 
-async fn next(
-    heard: &mut (impl futures_util::Stream<Item = AccountUuid> + Unpin),
+/// Begins to listen, then forgets what is remembered: changes of the time before were
+/// not heard.
+async fn listen(
+    changes: &DeviceChanges,
+    outage: &Outage,
     messages: &Messages,
-) -> Option<AccountUuid> {
+) -> Option<DeviceChangeStream> {
+    match tokio::time::timeout(RETRY, changes.subscribe()).await {
+        Ok(Ok(heard)) => {
+            outage.ends();
+            messages.device_sets.forget_all();
+            Some(heard)
+        }
+        Ok(Err(error)) => {
+            outage.begins(&error);
+            None
+        }
+        Err(_) => {
+            outage.begins(&"no answer in time");
+            None
+        }
+    }
+}
+
+async fn next(heard: &mut DeviceChangeStream, messages: &Messages) -> Option<AccountUuid> {
     tokio::select! {
         account = heard.next() => account,
         () = messages.finishing.cancelled() => None,

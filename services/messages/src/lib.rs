@@ -89,7 +89,7 @@ pub async fn build(
         .await
         .map_err(BuildError::Partitions)?;
     let messages = Messages::start(context.lifecycle, context.clock, neighbours, config)?;
-    jobs::start(&messages, device_changes);
+    jobs::start(&messages, device_changes).await;
 
     let mut health = Health::default();
     let db = messages.db.clone();

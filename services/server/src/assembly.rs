@@ -16,13 +16,13 @@ pub(crate) use roles::RoleName;
 use crate::config::Config;
 
 /// Runs a role until it is asked to end.
-pub(crate) fn run(role: RoleName, config: Config) -> anyhow::Result<()> {
+pub(crate) fn run(role: RoleName, config: &Config) -> anyhow::Result<()> {
     sotto_kit::install_crypto_provider();
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let (result, telemetry) = runtime.block_on(async {
         // Inside the runtime, as the exporter's connection belongs to it.
         let telemetry = telemetry::init(&config.telemetry, role.as_str())?;
-        Ok::<_, anyhow::Error>((serve(role, &config, &telemetry).await, telemetry))
+        Ok::<_, anyhow::Error>((serve(role, config, &telemetry).await, telemetry))
     })?;
     telemetry.flush();
     result

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { role, layers } => assembly::run(role, config::load(&layers.files)?),
+        Command::Run { role, layers } => assembly::run(role, &config::load(&layers.files)?),
         Command::Migrate { layers } => commands::migrate(&config::load(&layers.files)?),
         Command::Config { what } => commands::config(what),
         Command::AppKey(arguments) => commands::app_key(&arguments),

@@ -4,7 +4,13 @@ use serde::{Deserialize, Serialize};
 use sotto_identity::{Sig, SignedOp};
 use sotto_ids::{AccountId, AccountUuid, Base64Bytes};
 
-use crate::{db::accounts::Account, domain::Head};
+use crate::{
+    db::accounts::Account,
+    domain::{
+        Head,
+        prekey::{BarePrekey, RawPrekey, SignedPrekey},
+    },
+};
 
 /// An op with its signatures. `payload` has the exact bytes that were signed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,5 +71,48 @@ impl AccountBody {
 impl From<Account> for AccountBody {
     fn from(account: Account) -> Self {
         Self::new(account.account_id, account.head)
+    }
+}
+
+/// A one-time EC prekey.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeyBody {
+    pub(super) key_id: u32,
+    pub(super) public_key: Base64Bytes,
+}
+
+/// A prekey with the signature of its device, EC or Kyber.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SignedKeyBody {
+    pub(super) key_id: u32,
+    pub(super) public_key: Base64Bytes,
+    pub(super) signature: Base64Bytes,
+}
+
+impl From<BarePrekey> for KeyBody {
+    fn from(prekey: BarePrekey) -> Self {
+        Self { key_id: prekey.key_id.unsigned_abs(), public_key: prekey.public_key.into() }
+    }
+}
+
+impl From<SignedPrekey> for SignedKeyBody {
+    fn from(prekey: SignedPrekey) -> Self {
+        Self {
+            key_id: prekey.key_id.unsigned_abs(),
+            public_key: prekey.public_key.into(),
+            signature: prekey.signature.into(),
+        }
+    }
+}
+
+impl From<KeyBody> for RawPrekey {
+    fn from(body: KeyBody) -> Self {
+        Self { key_id: body.key_id, public_key: body.public_key.0, signature: Vec::new() }
+    }
+}
+
+impl From<SignedKeyBody> for RawPrekey {
+    fn from(body: SignedKeyBody) -> Self {
+        Self { key_id: body.key_id, public_key: body.public_key.0, signature: body.signature.0 }
     }
 }

@@ -5,12 +5,9 @@ use serde::{Deserialize, Serialize};
 use sotto_ids::{AccountId, Base64Bytes, DeviceId};
 use sotto_kit::{auth::Caller, fault::Problem};
 
-use super::body::{HeadBody, SignedOpBody};
+use super::body::{HeadBody, KeyBody, SignedKeyBody, SignedOpBody};
 use crate::{
-    domain::{
-        account_ref::AccountRef,
-        prekey::{BarePrekey, SignedPrekey},
-    },
+    domain::account_ref::AccountRef,
     ops::{Bundles, DeviceBundle, Keys, Wanted},
 };
 
@@ -42,19 +39,6 @@ struct DeviceBody {
     signed_ec: SignedKeyBody,
     one_time_ec: Option<KeyBody>,
     kyber: KyberBody,
-}
-
-#[derive(Debug, Serialize)]
-struct KeyBody {
-    key_id: i32,
-    public_key: Base64Bytes,
-}
-
-#[derive(Debug, Serialize)]
-struct SignedKeyBody {
-    key_id: i32,
-    public_key: Base64Bytes,
-    signature: Base64Bytes,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,22 +84,6 @@ impl From<DeviceBundle> for DeviceBody {
             signed_ec: bundle.signed_ec.into(),
             one_time_ec: bundle.one_time_ec.map(Into::into),
             kyber: KyberBody { key: bundle.kyber.into(), last_resort: bundle.kyber_is_last_resort },
-        }
-    }
-}
-
-impl From<BarePrekey> for KeyBody {
-    fn from(prekey: BarePrekey) -> Self {
-        Self { key_id: prekey.key_id, public_key: prekey.public_key.into() }
-    }
-}
-
-impl From<SignedPrekey> for SignedKeyBody {
-    fn from(prekey: SignedPrekey) -> Self {
-        Self {
-            key_id: prekey.key_id,
-            public_key: prekey.public_key.into(),
-            signature: prekey.signature.into(),
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use actix_web::web::{self, ServiceConfig};
 use serde::{Deserialize, Serialize};
-use sotto_ids::Base64Bytes;
 use sotto_kit::{auth::Caller, fault::Problem};
 
+use super::body::{KeyBody, SignedKeyBody};
 use crate::{
     db::shelves::Stock,
-    domain::prekey::RawPrekey,
     ops::{Keys, Uploaded},
 };
 
@@ -16,19 +15,6 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .route("/one-time", web::put().to(publish_one_time))
         .route("/kyber", web::put().to(publish_kyber))
         .route("/count", web::get().to(count));
-}
-
-#[derive(Debug, Deserialize)]
-struct KeyBody {
-    key_id: u32,
-    public_key: Base64Bytes,
-}
-
-#[derive(Debug, Deserialize)]
-struct SignedKeyBody {
-    key_id: u32,
-    public_key: Base64Bytes,
-    signature: Base64Bytes,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,18 +84,6 @@ async fn publish_kyber(
 async fn count(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<StockBody>, Problem> {
     let stock = keys.count_prekeys(caller.device).await?;
     Ok(web::Json(stock.into()))
-}
-
-impl From<KeyBody> for RawPrekey {
-    fn from(body: KeyBody) -> Self {
-        Self { key_id: body.key_id, public_key: body.public_key.0, signature: Vec::new() }
-    }
-}
-
-impl From<SignedKeyBody> for RawPrekey {
-    fn from(body: SignedKeyBody) -> Self {
-        Self { key_id: body.key_id, public_key: body.public_key.0, signature: body.signature.0 }
-    }
 }
 
 impl From<Uploaded> for UploadedBody {

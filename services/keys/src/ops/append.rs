@@ -87,7 +87,7 @@ impl Keys {
             if !retry_after.is_zero() {
                 return Err(KeysError::OpRate { retry_after });
             }
-            let before = Box::new(state_of(&stored)?);
+            let before = Box::new(state_of(&stored, &found)?);
             let links = extend(&before, new, now_ms)?;
             Ok(Plan::Extend { before, links })
         })
@@ -172,11 +172,13 @@ fn unheld<'a>(
 
 /// Replays a chain of ours. It was verified when it came in; it is verified again,
 /// so that nobody who can write to the database can write ops.
-fn state_of(stored: &[StoredOp]) -> Result<State, KeysError> {
+fn state_of(stored: &[StoredOp], found: &Account) -> Result<State, KeysError> {
     let ops = stored
         .iter()
         .map(|op| SignedOp::decode(op.signed_op.as_slice()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| KeysError::Damaged("op"))?;
-    replay(&ops).map_err(KeysError::DamagedChain)
+    let state = replay(&ops).map_err(KeysError::DamagedChain)?;
+    let is_whole = state.account_id == found.account_id && state.head == found.head.hash;
+    if is_whole { Ok(state) } else { Err(KeysError::Damaged("chain")) }
 }

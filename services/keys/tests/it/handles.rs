@@ -7,8 +7,7 @@ use sqlx::PgPool;
 
 use crate::harness::{TestKeys, person::Person};
 
-/// Fifty registrations claim one handle. Checking for it first and inserting then,
-/// in place of the unique key, lets several through.
+/// Caught: a claim that takes over the row of another account.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn of_fifty_claims_at_once_one_succeeds(db: PgPool) {
     let keys = TestKeys::start(db).await;

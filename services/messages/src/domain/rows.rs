@@ -54,8 +54,7 @@ mod tests {
         *,
     };
 
-    const RULES: Rules =
-        Rules { clock_ahead_ms: 1, clock_behind_ms: 1, longest_ttl_ms: 1_000_000 };
+    const RULES: Rules = Rules { clock_ahead_ms: 1, clock_behind_ms: 1, longest_ttl_ms: 1_000_000 };
 
     #[test]
     fn each_device_gets_its_own_envelope_with_its_own_id() {

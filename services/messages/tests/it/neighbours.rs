@@ -80,9 +80,9 @@ async fn a_change_that_is_told_counts_at_once(db: PgPool) {
     assert_eq!(to_bob(&mut link).await, Answer::Accepted);
 
     stage.keys.set("socialink", &[bob[0], renewed]);
-    // The listener may still be on its way to Redis when the story begins.
+    stage.device_changes.publish(bob[0].address.account).await.unwrap();
+
     wait_for("the change", async || {
-        stage.device_changes.publish(bob[0].address.account).await.unwrap();
         matches!(to_bob(&mut link).await, Answer::Mismatch(mismatch) if mismatch.stale == [2])
     })
     .await;

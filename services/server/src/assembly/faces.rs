@@ -74,9 +74,10 @@ pub(super) fn open(
     if any_grpc {
         serve_grpc(grpcs.routes(), listeners.grpc, lifecycle);
     }
-    let http = match https.is_empty() {
-        true => None,
-        false => Some(serve_http(https, listeners.http, config, lifecycle)?),
+    let http = if https.is_empty() {
+        None
+    } else {
+        Some(serve_http(https, listeners.http, config, lifecycle)?)
     };
     startup.finish(health);
     Ok(http)
@@ -138,10 +139,7 @@ fn fold_metrics(metrics: MetricsHandle, lifecycle: &Lifecycle) {
 }
 
 fn log_end(face: &'static str, error: Option<impl std::error::Error + 'static>) {
-    match error {
-        Some(error) => {
-            tracing::error!(face, error = sotto_kit::fault::chain(&error), "a face failed");
-        }
-        None => tracing::debug!(face, "a face ended"),
+    if let Some(error) = error {
+        tracing::error!(face, error = sotto_kit::fault::chain(&error), "a face failed");
     }
 }

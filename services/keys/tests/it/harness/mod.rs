@@ -1,40 +1,30 @@
 //! The service under test, and verbs to speak to it with.
 
+mod answer;
 pub(crate) mod app;
 pub(crate) mod person;
 pub(crate) mod prekeys;
+mod serve;
 
-use std::{
-    env,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use actix_web::{App as ActixApp, HttpServer};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sotto_identity::SignedOp;
 use sotto_keys::{AppsConfig, KeysConfig, Stores};
 use sotto_kit::{
-    clock::TestClock,
-    config::{Secret, Validate as _},
-    grpc, http,
-    lifecycle::Lifecycle,
-    listener,
-    service::{Context, RoleParts},
+    clock::TestClock, config::Validate as _, grpc, lifecycle::Lifecycle, service::Context,
 };
 use sotto_proto::keys::keys_service_client::KeysServiceClient;
-use sotto_store::{
-    places::Places,
-    redis::{Redis, RedisConfig},
-};
-use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
+use sotto_store::{places::Places, redis::Redis};
+use sqlx::PgPool;
 use tonic::transport::Channel;
 
+pub(crate) use answer::Answer;
 use app::App;
 use person::{Device, Person};
+use serve::{as_the_service_role, connect_redis, serve};
 
 /// The deployment of these tests.
 pub(crate) const DOMAIN: &str = "sotto.test";
@@ -288,40 +278,6 @@ impl TestKeys {
     }
 }
 
-/// What came back.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) bytes: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes)
-            .unwrap_or_else(|_| panic!("{}: {}", self.status, String::from_utf8_lossy(&self.bytes)))
-    }
-
-    #[track_caller]
-    pub(crate) fn ok(self) -> Value {
-        assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.bytes));
-        self.json()
-    }
-
-    #[track_caller]
-    pub(crate) fn created(self) -> Value {
-        assert_eq!(self.status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&self.bytes));
-        self.json()
-    }
-
-    /// A refusal with this status and reason. Returns the problem document.
-    #[track_caller]
-    pub(crate) fn refused(self, status: u16, reason: &str) -> Value {
-        let problem = self.json();
-        assert_eq!((self.status.as_u16(), problem["reason"].as_str()), (status, Some(reason)));
-        problem
-    }
-}
-
 pub(crate) fn op_json(op: &SignedOp) -> Value {
     let sigs: Vec<Value> = op
         .sigs
@@ -333,70 +289,6 @@ pub(crate) fn op_json(op: &SignedOp) -> Value {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests are told by their environment")]
-async fn connect_redis() -> Redis {
-    let url = env::var("REDIS_URL").expect("REDIS_URL says where a Redis for tests is");
-    let config =
-        RedisConfig { url: Secret::from_value(url), response_timeout: Duration::from_secs(5) };
-    sotto_store::redis::connect(&config).await.unwrap()
-}
-
-/// A pool that may do what the service may do and nothing else, and that is as large
-/// as a crowd needs. It closes when the pool of the test does.
-async fn as_the_service_role(db: &PgPool, connections: u32, lifecycle: &Lifecycle) -> PgPool {
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute("SET ROLE sotto_keys").await.map(drop) })
-        })
-        .connect_with((*db.connect_options()).clone())
-        .await
-        .unwrap();
-    let (test_pool, service_pool, life) = (db.clone(), pool.clone(), lifecycle.clone());
-    lifecycle.spawn("end of the test", async move {
-        test_pool.close_event().await;
-        life.drain();
-        service_pool.close().await;
-        life.stop();
-    });
-    pool
-}
-
-fn serve(parts: RoleParts, lifecycle: &Lifecycle) -> (SocketAddr, SocketAddr) {
-    let any_port = || -> TcpListener { listener::bind("127.0.0.1:0".parse().unwrap()).unwrap() };
-
-    let public = any_port();
-    let http_address = public.local_addr().unwrap();
-    let face = parts.http.unwrap();
-    let server = HttpServer::new(move || {
-        let face = Arc::clone(&face);
-        ActixApp::new().configure(move |app| {
-            http::configure(app, 1 << 20);
-            face(app);
-        })
-    })
-    .workers(2)
-    .disable_signals()
-    .shutdown_timeout(1)
-    .listen(public)
-    .unwrap()
-    .run();
-    let (handle, stopped) = (server.handle(), lifecycle.stopped());
-    lifecycle.spawn("http", async move { drop(server.await) });
-    lifecycle.spawn("stop http", async move {
-        stopped.cancelled().await;
-        handle.stop(false).await;
-    });
-
-    let internal = any_port();
-    let grpc_address = internal.local_addr().unwrap();
-    let mut routes = tonic::service::Routes::builder();
-    (parts.grpc.unwrap())(&mut routes);
-    let internal_face = grpc::serve(internal, routes.routes(), lifecycle.clone());
-    lifecycle.spawn("grpc", async move { internal_face.await.unwrap() });
-    (http_address, grpc_address)
 }
 
 /// Waits until a condition holds, for ten seconds at most.
