@@ -1,1 +1,13 @@
-//! .
+//! Whole-system tests: real processes, real stores, the real client library, and
+//! nothing else. Here are the people who act in them; the stories are in `tests/`.
+
+pub mod person;
+pub mod spans;
+
+pub use person::Person;
+
+use std::time::Duration;
+
+/// How long anything may take that a story waits for. Far longer than it should: a
+/// busy machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -18,7 +18,7 @@ use self::node_client::NodeClient;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Somebody with our own client.
+/// A device of somebody with our own client.
 struct Person {
     client: Client,
     account: AccountId,
@@ -28,20 +28,19 @@ struct Person {
 
 impl Person {
     async fn register(cluster: &Cluster, app: &str, user: &str, seed: u64) -> Self {
-        let store = TempDir::new().unwrap();
-        let config = ClientConfig::new(
-            cluster.domain(),
-            cluster.rest_url().parse().unwrap(),
-            vec![cluster.socket_url(0).parse().unwrap()],
-            store.path().join("store"),
-            StoreKey::new([7; 32]),
-        );
-        let token = FixedToken(cluster.app_token(app, user));
-        let client = Client::open(config, Arc::new(token)).await.unwrap();
+        let (client, store) = open(cluster, app, user).await;
         let phrase = RecoveryPhrase::generate(&mut StdRng::seed_from_u64(seed));
         let me = client.register(&phrase, None).await.unwrap();
-        let events = client.events();
-        Self { client, account: me.account, events, _store: store }
+        Self { events: client.events(), client, account: me.account, _store: store }
+    }
+
+    /// Another device of the same user.
+    async fn second_device(&self, cluster: &Cluster, app: &str, user: &str) -> Self {
+        let (client, store) = open(cluster, app, user).await;
+        let request = client.request_device(self.account).await.unwrap();
+        self.client.approve_device(&request).await.unwrap();
+        client.finish_device().await.unwrap();
+        Self { events: client.events(), client, account: self.account, _store: store }
     }
 
     async fn meet(&self, account: &str) -> AccountId {
@@ -69,6 +68,19 @@ impl Person {
             other => panic!("not a text: {other:?}"),
         }
     }
+}
+
+async fn open(cluster: &Cluster, app: &str, user: &str) -> (Client, TempDir) {
+    let store = TempDir::new().unwrap();
+    let config = ClientConfig::new(
+        cluster.domain(),
+        cluster.rest_url().parse().unwrap(),
+        vec![cluster.socket_url(0).parse().unwrap()],
+        store.path().join("store"),
+        StoreKey::new([7; 32]),
+    );
+    let token = FixedToken(cluster.app_token(app, user));
+    (Client::open(config, Arc::new(token)).await.unwrap(), store)
 }
 
 /// Our client opens the session, with a first message to somebody who is not there.
@@ -135,6 +147,29 @@ async fn our_client_reads_the_first_message_of_signals_own_library_and_answers()
         let question = format!("question {round}");
         node.send(&carol.account.to_string(), &question).await;
         assert_eq!(carol.receive().await.1, question);
+    }
+    cluster.stop().await.unwrap();
+}
+
+/// The set of devices changes under a sender that wrote to one of them before.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_own_library_reaches_a_device_that_was_added_in_between() {
+    let Some(mut node) = NodeClient::start().await else { return };
+    let cluster = Cluster::builder().start().await.unwrap();
+    let mut phone = Person::register(&cluster, "vignette", "erin", 3).await;
+    let frank = node.register(&cluster, "socialink", "frank").await;
+    phone.go_online().await;
+    node.connect().await;
+    node.send(&phone.account.to_string(), "to the one").await;
+    assert_eq!(phone.receive().await.1, "to the one");
+
+    let mut laptop = phone.second_device(&cluster, "vignette", "erin").await;
+    laptop.go_online().await;
+    node.send(&phone.account.to_string(), "to both").await;
+
+    for device in [&mut phone, &mut laptop] {
+        let (from, text) = device.receive().await;
+        assert_eq!((from.to_string(), text.as_str()), (frank.clone(), "to both"));
     }
     cluster.stop().await.unwrap();
 }

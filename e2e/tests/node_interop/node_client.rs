@@ -1,11 +1,6 @@
 //! Drives the client in `e2e/node` by lines of JSON.
 
-use std::{
-    collections::VecDeque,
-    path::PathBuf,
-    process::Stdio,
-    time::Duration,
-};
+use std::{collections::VecDeque, path::PathBuf, process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 use sotto_testkit::Cluster;

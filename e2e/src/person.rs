@@ -1,0 +1,215 @@
+//! Somebody with a device.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rand::{SeedableRng as _, rngs::StdRng};
+use sotto_client::{
+    Body, Client, ClientConfig, Direction, EventStream, FixedToken, Message, PeerName,
+    RecoveryPhrase, StoreKey, Tuning,
+};
+use sotto_ids::AccountId;
+use sotto_testkit::{Cluster, wait_for};
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+/// The key of every store in these tests.
+pub const STORE_KEY: [u8; 32] = [0x5e; 32];
+
+/// Messages that are read from a store at once.
+const PAGE: usize = 500;
+
+/// One device of somebody, with a store of its own.
+#[derive(Debug)]
+pub struct Person {
+    /// The device.
+    pub client: Client,
+    /// What it tells.
+    pub events: EventStream,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The recovery words of the account, on its first device.
+    pub words: String,
+    /// What was shown to the app as a proof of the user.
+    pub app_token: String,
+    config: ClientConfig,
+    store: TempDir,
+}
+
+impl Person {
+    /// Registers a user of an app, whose handle is their name. The device tries the
+    /// gateway of that number first.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn register(cluster: &Cluster, app: &str, name: &str, gateway: usize) -> Self {
+        let (config, store) = config(cluster, gateway);
+        let app_token = cluster.app_token(app, name);
+        let client = open(&config, &app_token).await;
+        let phrase = RecoveryPhrase::generate(&mut StdRng::from_os_rng());
+        let handle = name.parse().expect("the name is a handle");
+        let me = client.register(&phrase, Some(&handle)).await.expect("register");
+        Self {
+            events: client.events(),
+            client,
+            account: me.account,
+            words: phrase.words().to_owned(),
+            app_token,
+            config,
+            store,
+        }
+    }
+
+    /// Another device of the same user, requested there and approved here.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn add_device(&self, cluster: &Cluster, gateway: usize) -> Self {
+        let (config, store) = config(cluster, gateway);
+        let client = open(&config, &self.app_token).await;
+        let request = client.request_device(self.account).await.expect("request a device");
+        self.client.approve_device(&request).await.expect("approve the device");
+        client.finish_device().await.expect("finish the device");
+        Self {
+            events: client.events(),
+            client,
+            account: self.account,
+            words: String::new(),
+            app_token: self.app_token.clone(),
+            config,
+            store,
+        }
+    }
+
+    /// Ends the app on this device and starts it again, on the same store.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn restart(&mut self) {
+        self.client.clone().close().await;
+        self.client = open(&self.config, &self.app_token).await;
+        self.events = self.client.events();
+    }
+
+    /// Where the store of the device is.
+    pub fn store_file(&self) -> PathBuf {
+        self.store.path().join("store.db")
+    }
+
+    /// Looks somebody up by their handle.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn meet(&self, handle: &str) -> AccountId {
+        let name: PeerName = handle.parse().expect("a handle");
+        self.client.add_contact(&name).await.expect("add the contact").account
+    }
+
+    /// Connects, and waits until it is.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn go_online(&self) {
+        self.client.go_online().await.expect("go online");
+        self.client.wait_connected(PATIENCE).await.expect("connect");
+    }
+
+    /// Writes a message, which is in the outbox when this returns.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn write(&self, to: AccountId, text: &str) {
+        self.client.send_text(to, text).await.expect("write");
+    }
+
+    /// Waits until the server has accepted everything that was written.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub async fn flush(&self) {
+        self.client.flush(PATIENCE).await.expect("flush");
+    }
+
+    /// Writes a message and waits until the server has accepted it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn send(&self, to: AccountId, text: &str) {
+        self.write(to, text).await;
+        self.flush().await;
+    }
+
+    /// Everything that this device was sent, in the order in which it was shown.
+    ///
+    /// # Panics
+    ///
+    /// When the store cannot be read, or holds something that is no text.
+    pub async fn received(&self) -> Vec<String> {
+        self.received_messages().await.into_iter().map(text).collect()
+    }
+
+    async fn received_messages(&self) -> Vec<Message> {
+        let mut all = Vec::new();
+        let mut position = 0;
+        loop {
+            let page =
+                self.client.messages_after(position, PAGE).await.expect("read the messages");
+            let Some(last) = page.last() else { return all };
+            position = last.position;
+            all.extend(page.into_iter().filter(|one| one.direction == Direction::Received));
+        }
+    }
+
+    /// Waits until this device was sent so many messages, and returns them in the order
+    /// in which they were shown.
+    ///
+    /// # Panics
+    ///
+    /// With how many there were, when they do not come.
+    pub async fn receives(&self, count: usize) -> Vec<String> {
+        wait_for(PATIENCE, &format!("{count} messages"), || async {
+            let received = self.received().await;
+            if received.len() >= count { Ok(received) } else { Err(received.len()) }
+        })
+        .await
+    }
+}
+
+fn text(message: Message) -> String {
+    match message.body {
+        Body::Text(text) => text,
+        other => panic!("no text: {other:?}"),
+    }
+}
+
+fn config(cluster: &Cluster, gateway: usize) -> (ClientConfig, TempDir) {
+    let store = TempDir::new().expect("make a folder");
+    let mut sockets: Vec<_> = cluster
+        .socket_urls()
+        .iter()
+        .map(|url| url.parse().expect("the cluster's own address"))
+        .collect();
+    sockets.rotate_left(gateway);
+    let mut config = ClientConfig::new(
+        cluster.domain(),
+        cluster.rest_url().parse().expect("the cluster's own address"),
+        sockets,
+        store.path().join("store.db"),
+        StoreKey::new(STORE_KEY),
+    );
+    config.tuning = Tuning { retry_max: PATIENCE / 30, ..Tuning::default() };
+    (config, store)
+}
+
+async fn open(config: &ClientConfig, app_token: &str) -> Client {
+    let token = FixedToken(app_token.to_owned());
+    Client::open(config.clone(), Arc::new(token)).await.expect("open the store")
+}

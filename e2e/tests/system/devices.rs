@@ -1,0 +1,69 @@
+//! People with several devices.
+
+use futures_util::future::join_all;
+use sotto_e2e::Person;
+use sotto_testkit::{Cluster, Role};
+
+/// C06, C25: two devices of one account each receive each message once, sender and
+/// receivers on different gateways, and the sends spread over two replicas.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_of_one_account_each_receive_each_message_once() {
+    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let bob = Person::register(&cluster, "vignette", "bob", 1).await;
+    let laptop = bob.add_device(&cluster, 0).await;
+    let mut senders = Vec::new();
+    for n in 0..6 {
+        senders.push(Person::register(&cluster, "socialink", &format!("sender{n}"), n % 2).await);
+    }
+    bob.go_online().await;
+    laptop.go_online().await;
+
+    join_all(senders.iter().enumerate().map(|(n, sender)| async move {
+        let bob_id = sender.meet("bob").await;
+        sender.go_online().await;
+        for m in 0..20 {
+            sender.write(bob_id, &format!("{n}:{m:02}")).await;
+        }
+        sender.flush().await;
+    }))
+    .await;
+
+    let expected = senders.len() * 20;
+    for device in [&bob, &laptop] {
+        let received = device.receives(expected).await;
+        assert_eq!(received.len(), expected, "each once");
+        for n in 0..senders.len() {
+            let of_one: Vec<_> =
+                received.iter().filter(|text| text.starts_with(&format!("{n}:"))).collect();
+            assert!(of_one.is_sorted() && of_one.len() == 20, "in the order sent: {of_one:?}");
+        }
+    }
+    for replica in 0..2 {
+        let accepted =
+            cluster.metric(Role::Messages, replica, "sotto_messages_accepted_total").await.unwrap();
+        assert!(accepted > 0.0, "replica {replica} had a part in it");
+    }
+    cluster.stop().await.unwrap();
+}
+
+/// C25: a sender who does not know of a new device is told so, and what it sends then
+/// goes to both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_just_added_gets_the_next_message() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let bob_id = alice.meet("bob").await;
+    alice.go_online().await;
+    bob.go_online().await;
+    alice.send(bob_id, "to the phone").await;
+    bob.receives(1).await;
+
+    let laptop = bob.add_device(&cluster, 0).await;
+    laptop.go_online().await;
+    alice.send(bob_id, "to both").await;
+
+    assert_eq!(laptop.receives(1).await, ["to both"]);
+    assert_eq!(bob.receives(2).await, ["to the phone", "to both"]);
+    cluster.stop().await.unwrap();
+}
