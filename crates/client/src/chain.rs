@@ -131,6 +131,9 @@ pub(crate) fn extend(
     let next = Arc::new(state.apply_all(new_ops)?);
     chains::pin(tx.db, tx.chains, &next, new_ops)?;
     tx.tell(Event::ChainMoved { account: account.account });
+    if next.account_key != state.account_key {
+        tx.tell(Event::SafetyNumberChanged { account: account.account });
+    }
     Ok(Some(next))
 }
 
@@ -152,23 +155,29 @@ async fn judge(
 ) -> Result<Option<Arc<State>>, ClientError> {
     let served = rest.chain(&whose.path(), 0).await?;
     let uuid = whose.uuid();
-    let verdict = vault
-        .run(move |tx| {
-            let held = chains::ops(tx.db, uuid)?;
-            match compare(&pin, &held, &served) {
-                // It was only that this answer was longer than the first.
-                Ok(_) => Ok(Ok(())),
-                Err(PinError::Rollback) => Ok(Err(Distrust::Rollback)),
-                Err(PinError::WrongAccount) => Ok(Err(Distrust::OtherAccount)),
-                Err(PinError::Chain(error)) => Ok(Err(Distrust::Chain(error))),
-                Err(PinError::Fork(evidence)) => {
-                    chains::freeze(tx.db, uuid, evidence.as_deref(), tx.now_ms)?;
-                    tx.tell(Event::ForkSuspected { account: pin.account_id });
-                    Ok(Err(Distrust::Fork))
-                }
-            }
-        })
-        .await?;
-    verdict?;
+    // The verdict is stored with what led to it, so a bad one is no error yet.
+    vault.run(move |tx| compare_all(tx, uuid, &pin, &served)).await??;
     Ok(None)
+}
+
+/// Compares a whole chain as the server shows it with the pin. A fork freezes the
+/// account, and the proof of it is kept.
+pub(crate) fn compare_all(
+    tx: &mut Tx<'_>,
+    uuid: AccountUuid,
+    pin: &Pin,
+    served: &[SignedOp],
+) -> Result<Result<(), Distrust>, ClientError> {
+    let held = chains::ops(tx.db, uuid)?;
+    Ok(match compare(pin, &held, served) {
+        Ok(_) => Ok(()),
+        Err(PinError::Rollback) => Err(Distrust::Rollback),
+        Err(PinError::WrongAccount) => Err(Distrust::OtherAccount),
+        Err(PinError::Chain(error)) => Err(Distrust::Chain(error)),
+        Err(PinError::Fork(evidence)) => {
+            chains::freeze(tx.db, uuid, evidence.as_deref(), tx.now_ms)?;
+            tx.tell(Event::ForkSuspected { account: pin.account_id });
+            Err(Distrust::Fork)
+        }
+    })
 }

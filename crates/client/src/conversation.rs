@@ -1,5 +1,6 @@
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use sotto_ids::AccountId;
 
@@ -14,7 +15,13 @@ impl ConversationId {
     /// The conversation of two accounts, in either order.
     pub fn between(one: &AccountId, other: &AccountId) -> Self {
         let (low, high) = if one <= other { (one, other) } else { (other, one) };
-        Self(Sha256::new().chain_update(low.as_bytes()).chain_update(high.as_bytes()).finalize().into())
+        Self(
+            Sha256::new()
+                .chain_update(low.as_bytes())
+                .chain_update(high.as_bytes())
+                .finalize()
+                .into(),
+        )
     }
 
     pub(crate) const fn from_stored(bytes: [u8; 32]) -> Self {
@@ -30,7 +37,7 @@ impl ConversationId {
 impl fmt::Display for ConversationId {
     /// 64 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 
@@ -67,7 +74,6 @@ mod tests {
 
         assert_eq!(id, ConversationId::between(&bob, &alice));
         assert_ne!(id, ConversationId::between(&alice, &alice));
-        // printf '\1%.0s' ... | sha256sum, over 32 bytes of 01 and 32 of 02.
         let bytes = [[1_u8; 32], [2; 32]].concat();
         assert_eq!(id.as_bytes().as_slice(), Sha256::digest(bytes).as_slice());
     }

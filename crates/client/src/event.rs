@@ -34,7 +34,7 @@ pub enum Event {
     Connected,
     /// All that waited at the server has been taken in.
     QueueEmpty,
-    /// The socket is gone; a new one is tried for.
+    /// The socket is gone, or did not open; a new one is tried for.
     Disconnected {
         /// A stable word for the cause.
         reason: String,
@@ -49,8 +49,14 @@ pub enum Event {
         /// Whose.
         account: AccountId,
     },
-    /// Two views of one chain contradict each other. Nothing more is sent to that
-    /// account.
+    /// The account key of a contact is another one: so is the safety number, and
+    /// it should be compared again.
+    SafetyNumberChanged {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Two views of one chain contradict each other. Where both are proven, nothing
+    /// more is sent to that account.
     ForkSuspected {
         /// Whose.
         account: AccountId,

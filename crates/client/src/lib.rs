@@ -62,6 +62,9 @@ mod token;
 mod vault;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::Client;
 pub use clock::{Clock, SystemClock};
 pub use config::{ClientConfig, StoreKey, Tuning};

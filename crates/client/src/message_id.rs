@@ -1,10 +1,13 @@
 //! Names of messages and of sends.
 
-use rand::{CryptoRng, RngCore};
+use rand::{CryptoRng, RngCore as _};
 use sotto_ids::ClientMsgId;
 use uuid::Builder;
 
-use crate::{ClientError, MessageId, vault::{Tx, counters}};
+use crate::{
+    ClientError, MessageId,
+    vault::{Tx, counters},
+};
 
 /// How far the names of sends may run ahead of the clock. A queue sorts by
 /// milliseconds, so each send gets one of its own while that is possible.
@@ -14,7 +17,7 @@ const MAX_AHEAD_MS: u64 = 2_000;
 const PER_MS: u64 = 1 << 12;
 
 /// A fresh name for a message.
-pub(crate) fn message_id(now_ms: u64, rng: &mut (impl RngCore + CryptoRng)) -> MessageId {
+pub(crate) fn message_id(now_ms: u64, rng: &mut impl CryptoRng) -> MessageId {
     let mut random = [0; 10];
     rng.fill_bytes(&mut random);
     MessageId(Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid())

@@ -178,8 +178,7 @@ fn seal(
         return Err(ClientError::Crypto("outbox"));
     };
     let counter = entry.counter.unwrap_or(account.sent + 1);
-    let with_heads =
-        counter % HEADS_EVERY == 1 || sessions::any_unacknowledged(tx.db, entry.peer)?;
+    let with_heads = counter % HEADS_EVERY == 1 || sessions::any_unacknowledged(tx.db, entry.peer)?;
     let own_head = match (with_heads, chains::find(tx.db, tx.chains, own.account.uuid())?) {
         (true, Some((_, own_state))) => Some(Head::of(&own_state)),
         _ => None,

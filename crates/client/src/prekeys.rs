@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use libsignal_protocol::{
-    GenericSignedPreKey as _, KyberPreKeyRecord, PreKeyRecord, SignalProtocolError, SignedPreKeyRecord,
+    GenericSignedPreKey as _, KyberPreKeyRecord, PreKeyRecord, SignalProtocolError,
+    SignedPreKeyRecord,
 };
 use sotto_ids::limits::MAX_PREKEYS_PER_UPLOAD;
 
@@ -26,12 +27,27 @@ use crate::{
 /// and a conflict of ids one more.
 const ROUNDS: usize = 6;
 
+/// When one-time keys are added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// When there are fewer than [`crate::Tuning::prekey_low`].
+    IfLow,
+    /// When there are fewer than [`crate::Tuning::prekey_target`]: the server has
+    /// said that it is time.
+    Now,
+}
+
 /// Brings the stock at the server up to its target, and replaces what is too old.
 /// Once it is done, a device that was only certified is ready.
-pub(crate) async fn maintain(vault: &Vault, rest: &Rest, auth: &Auth) -> Result<(), ClientError> {
+pub(crate) async fn maintain(
+    vault: &Vault,
+    rest: &Rest,
+    auth: &Auth,
+    fill: Fill,
+) -> Result<(), ClientError> {
     for _ in 0..ROUNDS {
         let count = auth.with_token(|token| rest.key_count(token)).await?;
-        let plan = vault.run(move |tx| plan(tx, &count)).await?;
+        let plan = vault.run(move |tx| plan(tx, &count, fill)).await?;
         if plan.is_empty() {
             return vault
                 .run(|tx| match own::certified(tx.db)?.phase {
@@ -47,14 +63,16 @@ pub(crate) async fn maintain(vault: &Vault, rest: &Rest, auth: &Auth) -> Result<
 
 /// What is to be uploaded.
 #[derive(Default)]
-struct Plan {
-    signed_ec: Option<SignedKey>,
-    last_resort: Option<SignedKey>,
-    one_time_ec: Vec<OneTimeKey>,
-    one_time_kyber: Vec<SignedKey>,
+pub(crate) struct Plan {
+    pub(crate) signed_ec: Option<SignedKey>,
+    pub(crate) last_resort: Option<SignedKey>,
+    pub(crate) one_time_ec: Vec<OneTimeKey>,
+    pub(crate) one_time_kyber: Vec<SignedKey>,
 }
 
-fn plan(tx: &mut Tx<'_>, count: &KeyCount) -> Result<Plan, ClientError> {
+/// Makes what is missing, and says what is to be uploaded. What was made before and
+/// did not get there is uploaded again as it is.
+pub(crate) fn plan(tx: &mut Tx<'_>, count: &KeyCount, fill: Fill) -> Result<Plan, ClientError> {
     let own = own::certified(tx.db)?;
     catch_up(tx, counters::ONE_TIME_EC, count.highest_one_time_ec)?;
     catch_up(tx, counters::KYBER, count.highest_kyber)?;
@@ -62,8 +80,8 @@ fn plan(tx: &mut Tx<'_>, count: &KeyCount) -> Result<Plan, ClientError> {
 
     let signed_ec = standing(tx, &own, Standing::SignedEc, count.signed_ec)?;
     let last_resort = standing(tx, &own, Standing::LastResort, count.last_resort_kyber)?;
-    let one_time_ec = one_time(tx, &own, OneTime::Ec, count.one_time_ec)?;
-    let one_time_kyber = one_time(tx, &own, OneTime::Kyber, count.one_time_kyber)?;
+    let one_time_ec = one_time(tx, &own, OneTime::Ec, count.one_time_ec, fill)?;
+    let one_time_kyber = one_time(tx, &own, OneTime::Kyber, count.one_time_kyber, fill)?;
     let encoded = || -> Result<Plan, SignalProtocolError> {
         Ok(Plan {
             signed_ec: signed_ec.map(signed_key).transpose()?,
@@ -127,9 +145,14 @@ fn one_time(
     own: &Own,
     kind: OneTime,
     at_server: u32,
+    fill: Fill,
 ) -> Result<Vec<(u32, Vec<u8>)>, ClientError> {
     let waiting = prekeys::unpublished(tx.db, kind, MAX_PREKEYS_PER_UPLOAD)?;
-    let low = at_server < tx.tuning.prekey_low;
+    let low = at_server
+        < match fill {
+            Fill::IfLow => tx.tuning.prekey_low,
+            Fill::Now => tx.tuning.prekey_target,
+        };
     if !low && waiting.is_empty() {
         return Ok(waiting);
     }
@@ -168,7 +191,7 @@ fn ms(duration: Duration) -> u64 {
 }
 
 impl Plan {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.signed_ec.is_none()
             && self.last_resort.is_none()
             && self.one_time_ec.is_empty()

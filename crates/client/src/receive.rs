@@ -88,6 +88,8 @@ pub(crate) fn refuse_all(
 /// Shows messages that have waited long enough for one that did not come.
 pub(crate) fn release_due(tx: &mut Tx<'_>, due_ms: u64) -> Result<(), ClientError> {
     let own = own::certified(tx.db)?;
+    // A clock that was put back must not make a short wait a long one.
+    held::wait_at_most(tx.db, tx.now_ms.saturating_add(hold_ms(tx)))?;
     for sender in held::senders_due(tx.db, due_ms)? {
         let Some((peer, _)) = chains::find(tx.db, tx.chains, sender.account)? else {
             continue;
@@ -100,6 +102,10 @@ pub(crate) fn release_due(tx: &mut Tx<'_>, due_ms: u64) -> Result<(), ClientErro
     }
     tx.holds_changed();
     Ok(())
+}
+
+fn hold_ms(tx: &Tx<'_>) -> u64 {
+    u64::try_from(tx.tuning.hold.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn sender_of(envelope: &Envelope) -> Option<DeviceAddress> {
@@ -177,7 +183,15 @@ impl Arrived<'_> {
             return Ok(());
         }
         if counter == 0 {
-            return show(tx, self.own, self.peer, sender, content, envelope.server_time_ms, tx.now_ms);
+            return show(
+                tx,
+                self.own,
+                self.peer,
+                sender,
+                content,
+                envelope.server_time_ms,
+                tx.now_ms,
+            );
         }
         let next = match lanes::next(tx.db, sender)? {
             Some(next) => next,
@@ -190,8 +204,7 @@ impl Arrived<'_> {
                 return Ok(());
             }
         }
-        let hold_ms = u64::try_from(tx.tuning.hold.as_millis()).unwrap_or(u64::MAX);
-        let until_ms = tx.now_ms.saturating_add(hold_ms);
+        let until_ms = tx.now_ms.saturating_add(hold_ms(tx));
         match lane.arrive(counter, until_ms) {
             Arrival::Hold => {
                 let server_time_ms = envelope.server_time_ms;

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use bip39::{Language, Mnemonic};
 use ed25519_dalek::SigningKey;
-use rand::{CryptoRng, RngCore};
+use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
@@ -19,7 +19,8 @@ pub struct RecoveryPhrase(Zeroizing<String>);
 
 impl RecoveryPhrase {
     /// Makes new words from 256 bits of randomness.
-    pub fn generate(rng: &mut (impl RngCore + CryptoRng)) -> Self {
+    #[expect(clippy::missing_panics_doc, reason = "32 bytes always make 24 words")]
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut entropy = Zeroizing::new([0_u8; 32]);
         rng.fill_bytes(entropy.as_mut());
         let mnemonic = Mnemonic::from_entropy_in(Language::English, entropy.as_slice())
@@ -70,19 +71,17 @@ impl fmt::Debug for RecoveryPhrase {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use rand::{SeedableRng as _, rngs::StdRng};
 
     use super::*;
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(bytes)
     }
 
     fn unhex(text: &str) -> Vec<u8> {
-        (0..text.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-            .collect()
+        HEXLOWER.decode(text.as_bytes()).unwrap()
     }
 
     /// Vector 3 of trezor/python-mnemonic: 24 words, passphrase "TREZOR".

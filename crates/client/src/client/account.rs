@@ -37,14 +37,22 @@ impl Client {
         let inner = &self.inner;
         let recovery_key = phrase.recovery_key();
         let home = inner.config.domain.clone();
-        let genesis =
-            inner.vault.run(move |tx| genesis(tx, &recovery_key, &home)).await?;
+        let genesis = inner.vault.run(move |tx| genesis(tx, &recovery_key, &home)).await?;
         if let Some(genesis) = genesis {
             let handle = handle.cloned();
             let first = genesis.clone();
             let ops = inner.vault.run(move |tx| handle_op(tx, &first, handle.as_ref())).await?;
             let app_token = inner.auth.app_token().await?;
-            inner.rest.create_account(&genesis, &ops, &app_token).await?;
+            let created = inner.rest.create_account(&genesis, &ops, &app_token).await;
+            if let Err(error) = &created
+                && error.is("account_exists")
+            {
+                // An earlier attempt came through, with another handle or none.
+                self.adopt(&genesis).await?;
+                self.maintain_prekeys().await?;
+                return self.me().await?.ok_or(ClientError::NotRegistered);
+            }
+            created?;
             inner
                 .vault
                 .run(move |tx| {
@@ -59,12 +67,20 @@ impl Client {
         self.me().await?.ok_or(ClientError::NotRegistered)
     }
 
+    /// Takes over the account that was made with this genesis, as its chain is now.
+    async fn adopt(&self, genesis: &SignedOp) -> Result<(), ClientError> {
+        let inner = &self.inner;
+        let account = AccountId::from(link_hash(&genesis.payload));
+        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
+        inner.vault.run(|tx| Ok(own::enter(tx.db, Phase::Certified)?)).await
+    }
+
     /// Who this device is; `None` before it is anybody.
     ///
     /// # Errors
     /// `store`.
     pub async fn me(&self) -> Result<Option<Me>, ClientError> {
-        self.inner.vault.run(|tx| me(tx)).await
+        self.inner.vault.run(me).await
     }
 
     /// Claims a handle, in place of the one before. Only on an admin device.
@@ -89,16 +105,13 @@ impl Client {
             })
             .await?;
         let ops = [op];
-        inner
-            .auth
-            .with_token(|token| inner.rest.append_ops(account, &ops, token))
-            .await?;
+        inner.auth.with_token(|token| inner.rest.append_ops(account, &ops, token)).await?;
         chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
         Ok(())
     }
 }
 
-pub(super) fn me(tx: &mut Tx<'_>) -> Result<Option<Me>, ClientError> {
+pub(crate) fn me(tx: &mut Tx<'_>) -> Result<Option<Me>, ClientError> {
     let Some(own) = own::find(tx.db)? else {
         return Ok(None);
     };
@@ -133,7 +146,8 @@ fn genesis(
         Phase::Requested | Phase::Ready => return Err(ClientError::AlreadyRegistered),
     }
     let pending = begun.pending.unwrap_or_default();
-    let genesis = SignedOp::decode(pending.as_slice()).map_err(|_| ClientError::Crypto("genesis"))?;
+    let genesis =
+        SignedOp::decode(pending.as_slice()).map_err(|_| ClientError::Crypto("genesis"))?;
     let state = State::genesis(&genesis)?;
     if state.recovery.keys != [recovery_key.verifying_key().to_bytes()] {
         return Err(ClientError::OtherPhrase);
@@ -141,18 +155,15 @@ fn genesis(
     Ok(Some(genesis))
 }
 
-fn make_genesis(
+pub(crate) fn make_genesis(
     tx: &mut Tx<'_>,
     recovery_key: &SigningKey,
     home: &str,
 ) -> Result<SignedOp, ClientError> {
     let account_key = signing_key(tx.rng);
     let keys = DeviceKeys::generate(tx.rng);
-    let recovery = Recovery {
-        threshold: 1,
-        keys: vec![recovery_key.verifying_key().to_bytes()],
-        delay_s: 0,
-    };
+    let recovery =
+        Recovery { threshold: 1, keys: vec![recovery_key.verifying_key().to_bytes()], delay_s: 0 };
     let mut nonce = [0; 16];
     tx.rng.fill_bytes(&mut nonce);
     let mut op = build::genesis(
@@ -204,7 +215,7 @@ fn handle_op(
 }
 
 /// Encodes an op and signs it with these keys.
-pub(super) fn sign(op: &sotto_identity::Op, keys: &[&SigningKey]) -> SignedOp {
+pub(crate) fn sign(op: &sotto_identity::Op, keys: &[&SigningKey]) -> SignedOp {
     let payload = encode_op(op);
     let message = signing_message(&payload);
     let signatures: Vec<_> = keys

@@ -1,16 +1,16 @@
 //! Adding a second device: it asks, an admin device approves, it finishes.
 
+use ed25519_dalek::Signer as _;
 use sotto_identity::{
     Body, ChainError, SignedOp, build, decode_op, encode_op, link_hash, signing_message,
 };
-use ed25519_dalek::Signer as _;
 use sotto_ids::{AccountId, DeviceId};
 
 use super::{Client, Inner, account};
 use crate::{
     ClientError, DeviceRequest, Me, Phase,
     chain::{self, Whose},
-    prekeys,
+    prekeys::{self, Fill},
     signal::keys::DeviceKeys,
     vault::{Own, chains, own},
 };
@@ -80,10 +80,8 @@ impl Client {
         let (asked, device) = (request.clone(), request.device());
         let op = inner.vault.run(move |tx| approve(tx, &asked)).await?;
         let ops = [op];
-        let posted = inner
-            .auth
-            .with_token(|token| inner.rest.append_ops(account, &ops, token))
-            .await;
+        let posted =
+            inner.auth.with_token(|token| inner.rest.append_ops(account, &ops, token)).await;
         if let Err(error) = posted {
             return Err(if error.is("head_moved") {
                 ClientError::RequestOutdated
@@ -114,11 +112,9 @@ impl Inner {
             let state =
                 chain::refresh(&self.vault, &self.rest, Whose::Account(own.account)).await?;
             let ours = own.device_key.verifying_key().to_bytes();
-            let is_in = state
-                .live_device(own.device)
-                .is_some_and(|device| device.device_key == ours);
-            let asked_seq =
-                own.pending.and_then(|payload| Some(decode_op(&payload).ok()?.seq));
+            let is_in =
+                state.live_device(own.device).is_some_and(|device| device.device_key == ours);
+            let asked_seq = own.pending.and_then(|payload| Some(decode_op(&payload).ok()?.seq));
             if !is_in && asked_seq.is_some_and(|seq| state.seq >= seq) {
                 // Another op has its place; it can never be added as it is.
                 self.vault.run(|tx| Ok(own::forget(tx.db)?)).await?;
@@ -129,7 +125,7 @@ impl Inner {
             }
             self.vault.run(|tx| Ok(own::enter(tx.db, Phase::Certified)?)).await?;
         }
-        prekeys::maintain(&self.vault, &self.rest, &self.auth).await?;
+        prekeys::maintain(&self.vault, &self.rest, &self.auth, Fill::IfLow).await?;
         self.vault.run(|tx| account::me(tx)?.ok_or(ClientError::NotRegistered)).await
     }
 }
@@ -140,8 +136,8 @@ fn approve(
 ) -> Result<SignedOp, ClientError> {
     let own = own::certified(tx.db)?;
     let key = own.account_key.as_ref().ok_or(ClientError::NotAdmin)?;
-    let (_, state) = chains::find(tx.db, tx.chains, own.account.uuid())?
-        .ok_or(ClientError::NotRegistered)?;
+    let (_, state) =
+        chains::find(tx.db, tx.chains, own.account.uuid())?.ok_or(ClientError::NotRegistered)?;
     let op = decode_op(request.payload()).map_err(|_| ClientError::MalformedRequest)?;
     // The account key is not handed over, so such a device could not do what the
     // chain says it can.

@@ -5,7 +5,7 @@ use sotto_ids::AccountId;
 use super::Client;
 use crate::{
     ClientError, Conversation, ConversationId, Message,
-    vault::{chains, accounts, messages, own},
+    vault::{accounts, chains, messages, own},
 };
 
 impl Client {

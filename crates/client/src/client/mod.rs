@@ -1,6 +1,6 @@
 //! The face of the SDK.
 
-mod account;
+pub(crate) mod account;
 mod contacts;
 mod devices;
 mod history;
@@ -20,7 +20,9 @@ use crate::{
     TokenProvider,
     auth::Auth,
     net::{self, ServerClock},
-    outbox, prekeys, receive,
+    outbox,
+    prekeys::{self, Fill},
+    receive,
     rest::Rest,
     vault::{Signals, Vault, VaultOptions, own},
 };
@@ -253,8 +255,7 @@ impl Client {
     /// `not_registered`, `unavailable` and what the server refuses.
     pub async fn prekey_count(&self) -> Result<PrekeyCount, ClientError> {
         let rest = &self.inner.rest;
-        let count =
-            self.inner.auth.with_token(|token| rest.key_count(token)).await?;
+        let count = self.inner.auth.with_token(|token| rest.key_count(token)).await?;
         Ok(PrekeyCount { one_time_ec: count.one_time_ec, one_time_kyber: count.one_time_kyber })
     }
 
@@ -264,7 +265,8 @@ impl Client {
     /// # Errors
     /// As [`Self::prekey_count`].
     pub async fn maintain_prekeys(&self) -> Result<(), ClientError> {
-        prekeys::maintain(&self.inner.vault, &self.inner.rest, &self.inner.auth).await
+        let Inner { vault, rest, auth, .. } = &*self.inner;
+        prekeys::maintain(vault, rest, auth, Fill::IfLow).await
     }
 }
 
@@ -282,20 +284,23 @@ impl fmt::Debug for Client {
 /// waits at the server is still coming in, they wait longer.
 async fn release_held(inner: Arc<Inner>, mut holds: watch::Receiver<Option<u64>>) {
     let mut connection = inner.connection.subscribe();
-    let extra_ms = u64::try_from(inner.config.tuning.hold_offline.as_millis()).unwrap_or(u64::MAX);
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let hold_ms = ms(inner.config.tuning.hold);
+    let offline_ms = ms(inner.config.tuning.hold_offline);
     let closing = inner.closing.clone();
     let releasing = async {
         loop {
             let due_ms = *holds.borrow_and_update();
             let drained = *connection.borrow_and_update() == ConnectionState::Online;
-            let extra_ms = if drained { 0 } else { extra_ms };
+            let extra_ms = if drained { 0 } else { offline_ms };
             let now_ms = inner.server_clock.now_ms();
             let left_ms = due_ms.map(|due| due.saturating_add(extra_ms).saturating_sub(now_ms));
-            if left_ms == Some(0) {
+            // More than that is left only where the clock was put back.
+            let most_ms = hold_ms.saturating_add(extra_ms);
+            if left_ms.is_some_and(|left_ms| left_ms == 0 || left_ms > most_ms) {
                 let up_to_ms = now_ms.saturating_sub(extra_ms);
-                if let Err(error) =
-                    inner.vault.run(move |tx| receive::release_due(tx, up_to_ms)).await
-                {
+                let released = inner.vault.run(move |tx| receive::release_due(tx, up_to_ms)).await;
+                if let Err(error) = released {
                     tracing::error!(reason = error.reason(), "held messages were not shown");
                     tokio::time::sleep(inner.config.tuning.retry_max).await;
                 }

@@ -6,10 +6,14 @@ use sotto_proto::socket::Goodbye;
 
 use super::End;
 
-/// From here on close codes ask for another attempt...
-const RECONNECT: u16 = 4000;
-/// ...and from here on for none.
+/// From here on close codes ask for no other attempt.
 const STOP: u16 = 4500;
+
+/// The time of the token is over.
+const TOKEN_EXPIRED: u16 = 4001;
+
+/// The token is not taken.
+const AUTHENTICATION_FAILED: u16 = 4501;
 
 /// How a connection ended that the server closed with `code`, after the goodbye
 /// that came before, if one did.
@@ -32,8 +36,7 @@ pub(super) fn end(code: Option<u16>, text: &str, goodbye: Option<&Goodbye>) -> E
 
 /// Whether the token was the cause.
 pub(super) fn is_about_token(code: u16) -> bool {
-    // 4001: the token has ended; 4002: the server did not take it.
-    (RECONNECT + 1..=RECONNECT + 2).contains(&code)
+    matches!(code, TOKEN_EXPIRED | AUTHENTICATION_FAILED)
 }
 
 #[cfg(test)]
@@ -43,18 +46,18 @@ mod tests {
     #[test]
     fn the_range_of_the_code_says_whether_to_come_back() {
         assert_eq!(end(Some(4500), "revoked", None), End::Final { reason: "revoked".into() });
-        for code in [None, Some(1001), Some(1006), Some(4000), Some(4499)] {
+        for code in [None, Some(1001), Some(1012), Some(4000), Some(4499)] {
             assert!(matches!(end(code, "", None), End::Lost { .. }), "{code:?}");
         }
     }
 
     #[test]
     fn a_goodbye_says_when_to_come_back() {
-        let goodbye = Goodbye { reason: "draining".into(), reconnect_after_ms: 1_500 };
+        let goodbye = Goodbye { reason: "service_restart".into(), reconnect_after_ms: 1_500 };
 
-        let end = end(Some(4003), "", Some(&goodbye));
+        let end = end(Some(1012), "", Some(&goodbye));
 
         let after = Some(Duration::from_millis(1_500));
-        assert_eq!(end, End::Lost { reason: "draining".into(), after });
+        assert_eq!(end, End::Lost { reason: "service_restart".into(), after });
     }
 }

@@ -204,8 +204,7 @@ mod tests {
     #[test]
     fn devices_are_looked_up_once_all_that_was_on_its_way_has_come_back() {
         let mut flight = Flight::new(8);
-        let frames: Vec<_> =
-            (1..=3).map(|seq| flight.send(Sent { seq, peer: peer(1) })).collect();
+        let frames: Vec<_> = (1..=3).map(|seq| flight.send(Sent { seq, peer: peer(1) })).collect();
 
         flight.answered(frames[0]);
         flight.mismatch(peer(1), missing(2));

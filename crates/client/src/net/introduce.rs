@@ -52,10 +52,17 @@ pub(super) async fn introduce(
     }
     let (account, seq) = (state.account_id, state.seq);
     let device_ids: Vec<_> = wanted.iter().copied().collect();
-    let bundles = inner
+    let answer = inner
         .auth
         .with_token(|token| inner.rest.bundles(account, device_ids.clone(), seq, token))
-        .await?;
+        .await;
+    if let Err(error) = &answer
+        && error.is("unknown_device")
+    {
+        // It went in the meantime; the next attempt starts from the newer chain.
+        chain::refresh(&inner.vault, &inner.rest, Whose::Uuid(uuid)).await?;
+    }
+    let bundles = answer?;
     let served: Vec<_> = bundles.devices.iter().map(|bundle| bundle.device_id).collect();
     install(inner, uuid, seq, bundles).await?;
 
@@ -101,10 +108,7 @@ async fn install(
         .await
 }
 
-async fn has_targets_with_sessions(
-    inner: &Inner,
-    uuid: AccountUuid,
-) -> Result<bool, ClientError> {
+async fn has_targets_with_sessions(inner: &Inner, uuid: AccountUuid) -> Result<bool, ClientError> {
     inner
         .vault
         .run(move |tx| {

@@ -48,6 +48,12 @@ impl ServerClock {
     }
 }
 
+/// The server's word for a token that it does not take.
+const AUTHENTICATION_FAILED: &str = "authentication_failed";
+
+/// Our word for a device that waits to be approved.
+const REQUEST_PENDING: &str = "request_pending";
+
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -71,6 +77,8 @@ pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
     let tuning = &inner.config.tuning;
     let mut backoff = Backoff::new(tuning.retry_min, tuning.retry_max);
     let mut sockets = inner.config.sockets.iter().cycle();
+    // A token that was kept may have become void; one that was bought just now not.
+    let mut may_renew_token = true;
     loop {
         inner.connection.send_replace(ConnectionState::Connecting);
         let Some(socket) = sockets.next() else {
@@ -78,7 +86,9 @@ pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
         };
         let mut was_open = false;
         let end = Box::pin(session::run(&inner, &stop, socket, &mut was_open)).await;
-        if was_open {
+        let waits_for_a_person =
+            matches!(&end, End::Lost { reason, .. } if reason == REQUEST_PENDING);
+        if was_open || waits_for_a_person {
             backoff.reset();
         }
         let (reason, after) = match end {
@@ -86,14 +96,18 @@ pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
                 inner.connection.send_replace(ConnectionState::Offline);
                 return;
             }
+            End::Final { reason } if reason == AUTHENTICATION_FAILED && may_renew_token => {
+                inner.auth.forget().await;
+                may_renew_token = false;
+                (reason, None)
+            }
             End::Final { reason } => return finish(&inner, &reason),
             End::Lost { reason, after } => (reason, after),
         };
         tracing::debug!(reason, was_open, "connection lost");
         inner.connection.send_replace(ConnectionState::Connecting);
-        if was_open {
-            inner.tell(Event::Disconnected { reason });
-        }
+        inner.tell(Event::Disconnected { reason });
+        may_renew_token |= was_open;
         let pause = backoff.pause(&mut inner.rng()).max(after.unwrap_or_default());
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             inner.connection.send_replace(ConnectionState::Offline);

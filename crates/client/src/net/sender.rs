@@ -78,11 +78,7 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn new(
-        inner: &'a Arc<Inner>,
-        frames: &'a mpsc::Sender<ClientFrame>,
-        max_frame: usize,
-    ) -> Self {
+    fn new(inner: &'a Arc<Inner>, frames: &'a mpsc::Sender<ClientFrame>, max_frame: usize) -> Self {
         let tuning = &inner.config.tuning;
         Self {
             inner,
@@ -97,8 +93,7 @@ impl<'a> Sender<'a> {
     /// Notes answers, encrypts what comes next, both in one transaction, and sends
     /// it.
     async fn fill(&mut self, answered: Vec<ServerFrame>) -> Result<(), End> {
-        let settled: Vec<_> =
-            answered.into_iter().filter_map(|frame| self.answer(frame)).collect();
+        let settled: Vec<_> = answered.into_iter().filter_map(|frame| self.answer(frame)).collect();
         let wanted = Wanted {
             room: self.flight.room(),
             in_flight: self.flight.rows(),
@@ -190,7 +185,7 @@ impl<'a> Sender<'a> {
             }
             Err(error) => error,
         };
-        tracing::debug!(reason = error.reason(), "sessions could not be opened");
+        tracing::info!(reason = error.reason(), "sessions could not be opened");
         if !is_about_peer(&error) {
             let pause = self.backoff.pause(&mut self.inner.rng());
             let pause = pause.max(error.retry_after().unwrap_or_default());
@@ -213,7 +208,9 @@ impl<'a> Sender<'a> {
 fn is_about_peer(error: &ClientError) -> bool {
     match error {
         ClientError::Distrust(_) | ClientError::UnknownAccount => true,
-        ClientError::Refused { reason, .. } => !reason.contains("token"),
+        ClientError::Refused { reason, .. } => {
+            matches!(reason.as_str(), "unknown_account" | "not_interoperable")
+        }
         _ => false,
     }
 }

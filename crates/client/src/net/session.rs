@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sotto_proto::socket::{
-    ClientFrame, Goodbye, Hello, ServerFrame, server_frame::Body,
-};
+use sotto_proto::socket::{ClientFrame, Goodbye, Hello, ServerFrame, server_frame::Body};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, timeout, timeout_at},
@@ -13,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    End, ack, close,
+    End, REQUEST_PENDING, ack, close,
     inbox::Inbox,
     sender,
     socket::{self, Incoming, Reader, Refusal, Writer},
@@ -22,7 +20,7 @@ use super::{
 use crate::{
     ClientError, ConnectionState, Event, Phase,
     client::Inner,
-    prekeys,
+    prekeys::{self, Fill},
     vault::own,
 };
 
@@ -59,9 +57,14 @@ pub(super) async fn run(
 }
 
 async fn open(inner: &Arc<Inner>, url: &Url) -> Result<(Writer, Reader, Hello), End> {
-    make_ready(inner).await.map_err(end_of)?;
-    let token = inner.auth.token().await.map_err(end_of)?;
     let tuning = &inner.config.tuning;
+    make_ready(inner).await.map_err(|error| match error {
+        ClientError::RequestPending => {
+            End::Lost { reason: REQUEST_PENDING.to_owned(), after: Some(tuning.approval_poll) }
+        }
+        error => end_of(error),
+    })?;
+    let token = inner.auth.token().await.map_err(end_of)?;
     let deadline = Instant::now() + tuning.connect_timeout;
     let opened = timeout_at(deadline, socket::open(url, &token.text, tuning))
         .await
@@ -104,7 +107,9 @@ async fn make_ready(inner: &Arc<Inner>) -> Result<(), ClientError> {
         Phase::Ready => Ok(()),
         Phase::Made => Err(ClientError::NotRegistered),
         Phase::Requested => inner.finish_device().await.map(drop),
-        Phase::Certified => prekeys::maintain(&inner.vault, &inner.rest, &inner.auth).await,
+        Phase::Certified => {
+            prekeys::maintain(&inner.vault, &inner.rest, &inner.auth, Fill::IfLow).await
+        }
     }
 }
 
@@ -116,13 +121,26 @@ fn end_of(error: ClientError) -> End {
         }
         // A provider that has no good token now may have one later, and a disk that
         // is full now may have room.
-        ClientError::RequestPending
-        | ClientError::TimedOut
-        | ClientError::AppToken(_)
-        | ClientError::Store(_) => End::lost(error.reason()),
-        ClientError::Refused { reason, .. } if reason.contains("token") => End::lost(reason),
+        ClientError::TimedOut | ClientError::AppToken(_) | ClientError::Store(_) => {
+            End::lost(error.reason())
+        }
+        ClientError::Refused { reason, .. } if !is_final(&reason) => End::lost(reason),
         error => End::Final { reason: error.reason().to_owned() },
     }
+}
+
+/// Whether a refusal to log in or to take prekeys stays until somebody has done
+/// something.
+fn is_final(reason: &str) -> bool {
+    matches!(
+        reason,
+        "binding_conflict"
+            | "wrong_proof"
+            | "device_revoked"
+            | "device_expired"
+            | "unknown_account"
+            | "unknown_device"
+    )
 }
 
 /// What the loops of one connection tell each other.
@@ -262,7 +280,7 @@ async fn pass_on(inner: &Arc<Inner>, frame: ServerFrame, lines: &Lines) -> bool 
             return lines.answers.send(frame).await.is_ok();
         }
         Some(Body::Error(ref error)) => {
-            if frame.in_reply_to != 0 && frame.in_reply_to % 2 == 0 {
+            if frame.in_reply_to != 0 && frame.in_reply_to.is_multiple_of(2) {
                 return lines.answers.send(frame).await.is_ok();
             }
             tracing::warn!(reason = error.reason, "the server refused a frame");

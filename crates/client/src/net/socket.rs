@@ -44,7 +44,10 @@ pub(super) enum Incoming {
     Frame(Box<ServerFrame>),
     /// A heartbeat: the socket lives.
     Beat,
-    Closed { code: Option<u16>, reason: String },
+    Closed {
+        code: Option<u16>,
+        reason: String,
+    },
 }
 
 /// Opens a socket.
@@ -63,13 +66,13 @@ pub(super) async fn open(
         .max_write_buffer_size(tuning.max_frame.saturating_mul(2))
         .max_message_size(Some(tuning.max_frame))
         .max_frame_size(Some(tuning.max_frame));
-    let (socket, answer) = connect_async_with_config(request, Some(config), true)
-        .await
-        .map_err(|error| match error {
+    let (socket, answer) = connect_async_with_config(request, Some(config), true).await.map_err(
+        |error| match error {
             WsError::Http(answer) if answer.status() == StatusCode::UNAUTHORIZED => Refusal::Token,
             WsError::Http(answer) => Refusal::Other(format!("http_{}", answer.status().as_u16())),
             _ => Refusal::Other("unreachable".to_owned()),
-        })?;
+        },
+    )?;
     let spoken = answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     if spoken.is_none_or(|spoken| spoken != SUBPROTOCOL) {
         return Err(Refusal::Other("subprotocol".to_owned()));

@@ -3,21 +3,39 @@
 use std::{sync::Arc, time::Duration};
 
 use sotto_proto::socket::{Authenticate, ClientFrame, client_frame::Body};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::timeout,
+};
 
-use crate::{ClientError, backoff::Backoff, client::Inner, prekeys, vault::seen};
+use crate::{
+    ClientError,
+    backoff::Backoff,
+    client::Inner,
+    prekeys::{self, Fill},
+    vault::seen,
+};
 
-/// Keeps the stock of prekeys up: now, and whenever it is said to be low. What
-/// fails is tried again.
+/// How often a device that stays connected looks whether its prekeys are too old:
+/// with the default rotation, every six hours.
+const CHECKS_PER_ROTATION: u32 = 28;
+
+/// Keeps the stock of prekeys up: now, whenever it is said to be low, and now and
+/// then. What fails is tried again.
 pub(super) async fn prekeys(inner: &Arc<Inner>, low: &Notify) {
     let tuning = &inner.config.tuning;
     let mut backoff = Backoff::new(tuning.retry_min, tuning.retry_max);
+    let mut fill = Fill::IfLow;
     loop {
-        match prekeys::maintain(&inner.vault, &inner.rest, &inner.auth).await {
+        match prekeys::maintain(&inner.vault, &inner.rest, &inner.auth, fill).await {
             Ok(()) => {
                 backoff.reset();
                 forget_old_envelopes(inner).await;
-                low.notified().await;
+                let looked_over = tuning.prekey_rotation / CHECKS_PER_ROTATION;
+                fill = match timeout(looked_over, low.notified()).await {
+                    Ok(()) => Fill::Now,
+                    Err(_) => Fill::IfLow,
+                };
             }
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "the prekeys could not be kept up");
@@ -61,7 +79,7 @@ pub(super) async fn token(
                 frame += 2;
                 backoff.reset();
                 // Nothing came of it where the server is silent; then try again.
-                drop(tokio::time::timeout(tuning.connect_timeout, expires_at_ms.changed()).await);
+                drop(timeout(tuning.connect_timeout, expires_at_ms.changed()).await);
             }
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "the token could not be renewed");

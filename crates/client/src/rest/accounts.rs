@@ -36,9 +36,7 @@ impl Rest {
     ) -> Result<(), RestError> {
         let body = NewOps { ops: ops.iter().map(Into::into).collect() };
         let path = ["accounts", &account.to_string(), "ops"];
-        Self::send(self.request(Method::POST, &path).bearer_auth(token).json(&body))
-            .await
-            .map(drop)
+        Self::send(self.request(Method::POST, &path).bearer_auth(token).json(&body)).await.map(drop)
     }
 
     /// `GET /v1/accounts/{account}/ops?from=`. The name is an account id or UUID.

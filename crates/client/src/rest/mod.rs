@@ -89,8 +89,7 @@ impl Rest {
 
     async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, RestError> {
         let body = Self::send(request).await?;
-        serde_json::from_slice(&body)
-            .map_err(|_| RestError::Other(Distrust::Malformed.into()))
+        serde_json::from_slice(&body).map_err(|_| RestError::Other(Distrust::Malformed.into()))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Decrypts what came from a device.
 
 use libsignal_protocol::{
-    PreKeySignalMessage, SessionRecord, SignalMessage, SignalProtocolError,
-    message_decrypt_prekey, message_decrypt_signal,
+    PreKeySignalMessage, SessionRecord, SignalMessage, SignalProtocolError, message_decrypt_prekey,
+    message_decrypt_signal,
 };
 use sotto_ids::DeviceAddress;
 use sotto_proto::socket::CiphertextType;

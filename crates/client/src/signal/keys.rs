@@ -5,7 +5,7 @@ use libsignal_protocol::{
     GenericSignedPreKey as _, IdentityKeyPair, KeyPair, KyberPreKeyRecord, PreKeyRecord,
     SignedPreKeyRecord, Timestamp, kem,
 };
-use rand::{CryptoRng, Rng, RngCore};
+use rand::{CryptoRng, Rng};
 use sotto_identity::{
     IdentityKey, Op, Rsig,
     build::{self, NewDevice},
@@ -34,7 +34,7 @@ pub(crate) struct DeviceKeys {
 }
 
 /// A random Ed25519 key.
-pub(crate) fn signing_key(rng: &mut (impl RngCore + CryptoRng)) -> SigningKey {
+pub(crate) fn signing_key(rng: &mut impl CryptoRng) -> SigningKey {
     let mut secret = zeroize::Zeroizing::new([0; 32]);
     rng.fill_bytes(secret.as_mut());
     SigningKey::from_bytes(&secret)
@@ -110,11 +110,7 @@ pub(crate) fn make_one_time(
 }
 
 /// Makes the next standing key of a kind.
-pub(crate) fn make_standing(
-    tx: &mut Tx<'_>,
-    own: &Own,
-    kind: Standing,
-) -> Result<(), ClientError> {
+pub(crate) fn make_standing(tx: &mut Tx<'_>, own: &Own, kind: Standing) -> Result<(), ClientError> {
     let (id, record) = match kind {
         Standing::SignedEc => {
             let id = next_id(tx, counters::SIGNED_EC)?;

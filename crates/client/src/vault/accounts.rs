@@ -48,7 +48,8 @@ pub(crate) fn pin(db: &Connection, state: &State) -> rusqlite::Result<()> {
 
 /// Nothing is sent to this account any more.
 pub(crate) fn freeze(db: &Connection, uuid: AccountUuid) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE accounts SET frozen = 1 WHERE uuid = ?1")?.execute([uuid.as_bytes()])?;
+    db.prepare_cached("UPDATE accounts SET frozen = 1 WHERE uuid = ?1")?
+        .execute([uuid.as_bytes()])?;
     Ok(())
 }
 

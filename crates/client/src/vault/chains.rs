@@ -66,7 +66,9 @@ pub(crate) fn find(
 pub(crate) fn ops(db: &Connection, uuid: AccountUuid) -> rusqlite::Result<Vec<SignedOp>> {
     db.prepare_cached("SELECT signed FROM chain_ops WHERE uuid = ?1 ORDER BY seq")?
         .query_map([uuid.as_bytes()], |row| {
-            super::value::read(row, "signed", |bytes: Vec<u8>| SignedOp::decode(bytes.as_slice()).ok())
+            super::value::read(row, "signed", |bytes: Vec<u8>| {
+                SignedOp::decode(bytes.as_slice()).ok()
+            })
         })?
         .collect()
 }

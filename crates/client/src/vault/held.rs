@@ -66,9 +66,7 @@ pub(crate) fn content(
     counter: u64,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
     db.prepare_cached("SELECT content FROM held WHERE uuid = ?1 AND device = ?2 AND counter = ?3")?
-        .query_row((sender.account.as_bytes(), u32::from(sender.device), counter), |row| {
-            row.get(0)
-        })
+        .query_row((sender.account.as_bytes(), u32::from(sender.device), counter), |row| row.get(0))
         .optional()
 }
 
@@ -92,6 +90,12 @@ pub(crate) fn senders_due(db: &Connection, now_ms: u64) -> rusqlite::Result<Vec<
     db.prepare_cached("SELECT DISTINCT uuid, device FROM held WHERE until_ms <= ?1")?
         .query_map([now_ms], address)?
         .collect()
+}
+
+/// None waits longer than until `latest_ms`.
+pub(crate) fn wait_at_most(db: &Connection, latest_ms: u64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE held SET until_ms = ?1 WHERE until_ms > ?1")?.execute([latest_ms])?;
+    Ok(())
 }
 
 /// When the first of them is due.

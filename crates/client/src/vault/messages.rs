@@ -1,7 +1,7 @@
 //! The table `messages`: the history.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
-use sotto_ids::{AccountId, AccountUuid, DeviceAddress};
+use sotto_ids::{AccountId, DeviceAddress};
 use uuid::Uuid;
 
 use super::value;
@@ -71,8 +71,7 @@ pub(crate) fn insert(db: &Connection, new: NewMessage) -> rusqlite::Result<Optio
 
 /// The message at a position.
 pub(crate) fn at(db: &Connection, position: u64) -> rusqlite::Result<Message> {
-    db.prepare_cached("SELECT * FROM messages WHERE position = ?1")?
-        .query_row([position], from_row)
+    db.prepare_cached("SELECT * FROM messages WHERE position = ?1")?.query_row([position], from_row)
 }
 
 /// A message of ours is durable at the server.
@@ -114,7 +113,11 @@ pub(crate) fn history(
 }
 
 /// The first `limit` messages of all conversations after a position.
-pub(crate) fn after(db: &Connection, position: u64, limit: usize) -> rusqlite::Result<Vec<Message>> {
+pub(crate) fn after(
+    db: &Connection,
+    position: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Message>> {
     db.prepare_cached("SELECT * FROM messages WHERE position > ?1 ORDER BY position LIMIT ?2")?
         .query_map(params![position, limit], from_row)?
         .collect()
@@ -155,12 +158,6 @@ pub(crate) fn exists(
     .query_row((sender.account.as_bytes(), u32::from(sender.device), id.as_bytes()), |row| {
         row.get(0)
     })
-}
-
-/// Whether an account has ever written.
-pub(crate) fn any_from(db: &Connection, sender: AccountUuid) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE sender = ?1)")?
-        .query_row([sender.as_bytes()], |row| row.get(0))
 }
 
 fn position_bound(before: Option<u64>) -> i64 {

@@ -111,7 +111,7 @@ impl Vault {
             .spawn(move || {
                 // Dropped last, when the file is closed.
                 let _guard = guard;
-                thread::run(options, queue, opened);
+                thread::run(&options, queue, opened);
             })
             .map_err(|error| ClientError::Store(Box::new(error)))?;
         open.await.unwrap_or(Err(ClientError::Closed))?;
@@ -127,10 +127,7 @@ impl Vault {
     {
         let (reply, answer) = oneshot::channel();
         let job = Typed { work: Some(work), outcome: None, reply };
-        self.commands
-            .send(Command::Do(Box::new(job)))
-            .await
-            .map_err(|_| ClientError::Closed)?;
+        self.commands.send(Command::Do(Box::new(job))).await.map_err(|_| ClientError::Closed)?;
         answer.await.unwrap_or(Err(ClientError::Closed))
     }
 

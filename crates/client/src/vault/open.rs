@@ -1,7 +1,8 @@
 //! Opens the file.
 
-use std::{fmt::Write as _, fs::OpenOptions, path::Path, time::Duration};
+use std::{fs::OpenOptions, path::Path, time::Duration};
 
+use data_encoding::HEXLOWER;
 use rusqlite::{Connection, ErrorCode};
 use zeroize::Zeroizing;
 
@@ -23,6 +24,8 @@ pub(super) fn open(path: &Path, key: &StoreKey) -> Result<Connection, ClientErro
     let_only_the_owner_read(path)?;
     let db = Connection::open(path)?;
     db.busy_timeout(WAIT_FOR_OTHERS)?;
+    // It would write to standard error what we return as an error.
+    db.execute_batch("PRAGMA cipher_log_level = NONE")?;
     set_key(&db, key)?;
     db.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(opening)?;
     db.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(opening)?;
@@ -49,10 +52,7 @@ fn let_only_the_owner_read(path: &Path) -> Result<(), ClientError> {
 
 /// Gives SQLCipher the 32 bytes as they are, with no derivation in between.
 fn set_key(db: &Connection, key: &StoreKey) -> Result<(), ClientError> {
-    let mut hex = Zeroizing::new(String::with_capacity(64));
-    for byte in key.bytes() {
-        write!(hex, "{byte:02x}").expect("writing to a String");
-    }
+    let hex = Zeroizing::new(HEXLOWER.encode(key.bytes()));
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{}'\"", hex.as_str()));
     db.execute_batch(&pragma).map_err(opening)
 }

@@ -5,20 +5,20 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Command, Job, Signals, Tx, VaultOptions,
-    chains::ChainCache,
-    held, open, outbox,
-    tx::Effects,
+    Command, Job, Signals, Tx, VaultOptions, chains::ChainCache, held, open, outbox, tx::Effects,
 };
 use crate::ClientError;
 
 pub(super) fn run(
-    options: VaultOptions,
+    options: &VaultOptions,
     mut queue: mpsc::Receiver<Command>,
     opened: oneshot::Sender<Result<(), ClientError>>,
 ) {
     let db = open::open(&options.path, &options.key).and_then(|db| {
-        options.signals.announce(&db, &Effects { outbox_changed: true, holds_changed: true, ..Effects::default() })?;
+        options.signals.announce(
+            &db,
+            &Effects { outbox_changed: true, holds_changed: true, ..Effects::default() },
+        )?;
         Ok(db)
     });
     let mut db = match db {
@@ -33,7 +33,7 @@ pub(super) fn run(
     let chains = ChainCache::default();
     let mut rng = StdRng::from_os_rng();
     while let Some((jobs, last)) = take(&mut queue, options.tuning.vault_batch) {
-        work(&mut db, &chains, &mut rng, &options, jobs);
+        work(&mut db, &chains, &mut rng, options, jobs);
         if last {
             break;
         }

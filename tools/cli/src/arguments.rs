@@ -1,0 +1,192 @@
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use sotto_client::{DeviceRequest, PeerName, ids::Handle};
+use url::Url;
+
+/// A chat client on the terminal.
+#[derive(Debug, Parser)]
+#[command(name = "sotto-cli", version, about, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// Folder of the device's store, made when it is not there.
+    #[arg(long, env = "SOTTO_PROFILE", value_name = "FOLDER")]
+    pub(crate) profile: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
+
+    #[command(flatten)]
+    pub(crate) app_token: AppToken,
+
+    /// File with the key of the store; made when it is not there. By default
+    /// `store.key` in the profile. It stands in for the platform's keychain: who can
+    /// read this file and the store can read everything.
+    #[arg(long, env = "SOTTO_STORE_KEY_FILE", value_name = "FILE")]
+    pub(crate) store_key_file: Option<PathBuf>,
+
+    /// One JSON object a line, instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the server is. A profile remembers it.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// Domain of the home server.
+    #[arg(long, env = "SOTTO_DOMAIN")]
+    pub(crate) domain: Option<String>,
+
+    /// Base of the REST API, such as `https://lumen.chat/`.
+    #[arg(long, env = "SOTTO_REST", value_name = "URL")]
+    pub(crate) rest: Option<Url>,
+
+    /// A socket of the gateway, such as `wss://lumen.chat/v1/socket`. May be
+    /// given more than once.
+    #[arg(long, env = "SOTTO_SOCKET", value_name = "URL", value_delimiter = ',')]
+    pub(crate) socket: Vec<Url>,
+}
+
+/// The token with which the app vouches for its user.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct AppToken {
+    /// The token itself.
+    #[arg(long, env = "SOTTO_APP_TOKEN", hide_env_values = true, value_name = "JWT")]
+    pub(crate) app_token: Option<String>,
+
+    /// File with the token, read whenever one is needed.
+    #[arg(long, env = "SOTTO_APP_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) app_token_file: Option<PathBuf>,
+
+    /// Shell command that prints a fresh token, run whenever one is needed.
+    #[arg(long, env = "SOTTO_APP_TOKEN_COMMAND", value_name = "COMMAND")]
+    pub(crate) app_token_command: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an account with this device as its first.
+    Register {
+        /// The handle to claim.
+        #[arg(long)]
+        handle: Option<Handle>,
+        /// File with the 24 recovery words, to go on with a registration that was
+        /// interrupted. Without it, new words are made and printed first.
+        #[arg(long, value_name = "FILE")]
+        words_file: Option<PathBuf>,
+    },
+    /// Say who this device is.
+    Whoami,
+    /// Look somebody up, verify their chain and remember it.
+    Add {
+        /// Handle or account id.
+        name: PeerName,
+    },
+    /// List everybody who is known.
+    Contacts,
+    /// Write to somebody.
+    Send {
+        /// Handle or account id.
+        name: PeerName,
+        /// The text; `-` sends each line of standard input.
+        text: String,
+        /// Only put it into the outbox.
+        #[arg(long)]
+        queue: bool,
+        /// How long the server may take to accept it.
+        #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+        wait: Duration,
+    },
+    /// Print messages as they come in.
+    Listen {
+        /// Stop after this time; without it, go on until interrupted.
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        time: Option<Duration>,
+        /// Stop after so many messages.
+        #[arg(long)]
+        count: Option<usize>,
+        /// Stop once all that waited at the server has come in.
+        #[arg(long)]
+        drain: bool,
+    },
+    /// List conversations, the newest first.
+    Conversations,
+    /// Print what was said with somebody, oldest first.
+    History {
+        /// Handle or account id.
+        name: PeerName,
+        /// At most so many messages.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Only what stands before this position.
+        #[arg(long)]
+        before: Option<u64>,
+    },
+    /// Mark all that somebody wrote as read.
+    Read {
+        /// Handle or account id.
+        name: PeerName,
+    },
+    /// Print the safety number with somebody.
+    Verify {
+        /// Handle or account id.
+        name: PeerName,
+    },
+    /// Look at chains.
+    #[command(subcommand)]
+    Chain(ChainCommand),
+    /// Add another device to an account.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Fill up this device's prekeys at the server, and print how many it has.
+    Prekeys,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChainCommand {
+    /// Fetch a chain, verify it and print it.
+    Show {
+        /// Handle or account id; without it, one's own.
+        name: Option<PeerName>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// On the new device: ask to be added, and print the request.
+    Request {
+        /// Handle or account id of the account.
+        name: PeerName,
+    },
+    /// On a device that holds the account key: add the device that asked.
+    Approve {
+        /// What `device request` printed.
+        request: DeviceRequest,
+    },
+    /// On the new device: take its place once it is approved.
+    Finish,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn names_are_handles_or_account_ids() {
+        let parse = |name: &str| {
+            Arguments::try_parse_from(["sotto-cli", "--profile", "p", "add", name]).is_ok()
+        };
+        assert!(parse("bob") && parse("@bob") && parse(&format!("acct:{}", "a".repeat(52))));
+        assert!(!parse("Bob!") && !parse("acct:short"));
+    }
+}

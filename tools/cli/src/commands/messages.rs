@@ -1,0 +1,175 @@
+//! Writing and reading.
+
+use std::{collections::HashMap, time::Duration};
+
+use sotto_client::{
+    Client, ClientError, Direction, Event, Message, MessageId, MessageState, PeerName,
+    ids::AccountId,
+};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use super::find;
+use crate::{failure::Failure, output::Output};
+
+/// Messages that are read from the store at a time.
+const PAGE: usize = 500;
+
+pub(super) async fn send(
+    name: &PeerName,
+    text: &str,
+    queue: bool,
+    wait: Duration,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let to = find(name, client).await?;
+    let before = newest_position(client).await?;
+    let mut written: Vec<MessageId> = Vec::new();
+    if text == "-" {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Some(line) = lines.next_line().await? {
+            if !line.is_empty() {
+                written.push(client.send_text(to, line).await?);
+            }
+        }
+    } else {
+        written.push(client.send_text(to, text).await?);
+    }
+
+    let flushed = if queue {
+        Ok(())
+    } else {
+        client.go_online().await?;
+        client.flush(wait).await
+    };
+    let mut failed = None;
+    for message in after(client, before).await? {
+        if written.contains(&message.id) {
+            output.message(&message, None)?;
+            if let MessageState::Failed { reason } = message.state {
+                failed = Some(reason);
+            }
+        }
+    }
+    flushed?;
+    failed.map_or(Ok(()), |reason| Err(Failure::MessageFailed { reason }))
+}
+
+/// When to stop listening; whatever comes first.
+pub(super) struct Until {
+    pub(super) time: Option<Duration>,
+    pub(super) count: Option<usize>,
+    pub(super) drain: bool,
+}
+
+/// Prints from the store, not from the events: they only say that there is
+/// something to print, so a slow terminal loses nothing.
+pub(super) async fn listen(
+    until: Until,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut events = client.events();
+    let mut position = newest_position(client).await?;
+    let mut left = until.count.unwrap_or(usize::MAX);
+    let mut names = Names::default();
+    client.go_online().await?;
+
+    let listening = async {
+        while left > 0 {
+            let Some(event) = events.next().await else {
+                return Ok(());
+            };
+            let is_drained = matches!(event, Event::QueueEmpty);
+            if let Event::Stopped { reason } = event {
+                let detail = "the connection has ended for good".to_owned();
+                return Err(Failure::Client(ClientError::Refused { reason, detail }));
+            }
+            for message in after(client, position).await? {
+                position = message.position;
+                if message.direction == Direction::Received && left > 0 {
+                    let name = names.of(message.peer, client).await?;
+                    output.message(&message, name)?;
+                    left -= 1;
+                }
+            }
+            if is_drained && until.drain {
+                return Ok(());
+            }
+        }
+        Ok(())
+    };
+    let time_is_up = async {
+        match until.time {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = listening => done,
+        () = time_is_up => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
+}
+
+pub(super) async fn conversations(client: &Client, output: &mut Output) -> Result<(), Failure> {
+    for conversation in client.conversations().await? {
+        output.conversation(&conversation)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn history(
+    name: &PeerName,
+    limit: usize,
+    before: Option<u64>,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let peer = find(name, client).await?;
+    let mut names = Names::default();
+    for message in client.history(peer, limit, before).await? {
+        let name = names.of(peer, client).await?;
+        output.message(&message, name)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn read(name: &PeerName, client: &Client) -> Result<(), Failure> {
+    let peer = find(name, client).await?;
+    Ok(client.mark_read(peer).await?)
+}
+
+/// All messages after a position.
+async fn after(client: &Client, mut position: u64) -> Result<Vec<Message>, Failure> {
+    let mut messages = Vec::new();
+    loop {
+        let page = client.messages_after(position, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(messages);
+        };
+        position = last.position;
+        messages.extend(page);
+    }
+}
+
+async fn newest_position(client: &Client) -> Result<u64, Failure> {
+    let conversations = client.conversations().await?;
+    Ok(conversations.iter().map(|one| one.last.position).max().unwrap_or(0))
+}
+
+/// Handles by account, looked up when one is not known yet.
+#[derive(Default)]
+struct Names(HashMap<AccountId, Option<String>>);
+
+impl Names {
+    async fn of(&mut self, account: AccountId, client: &Client) -> Result<Option<&str>, Failure> {
+        if !self.0.contains_key(&account) {
+            for contact in client.contacts().await? {
+                let handle = contact.handle.map(|handle| handle.to_string());
+                self.0.insert(contact.account, handle);
+            }
+        }
+        Ok(self.0.entry(account).or_default().as_deref())
+    }
+}

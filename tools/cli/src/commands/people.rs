@@ -1,0 +1,53 @@
+//! Other accounts.
+
+use serde_json::json;
+use sotto_client::{Client, ClientError, PeerName};
+
+use super::find;
+use crate::{arguments::ChainCommand, failure::Failure, output::Output};
+
+pub(super) async fn add(
+    name: &PeerName,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let contact = client.add_contact(name).await?;
+    Ok(output.contact(&contact)?)
+}
+
+pub(super) async fn contacts(client: &Client, output: &mut Output) -> Result<(), Failure> {
+    for contact in client.contacts().await? {
+        output.contact(&contact)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn verify(
+    name: &PeerName,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let account = find(name, client).await?;
+    let number = client.safety_number(account).await?;
+    let value = json!({
+        "type": "safety_number",
+        "account": account.to_string(),
+        "digits": number.digits(),
+    });
+    Ok(output.print(&value, || {
+        format!("{number}\nCompare it with what the other side sees, over another channel.")
+    })?)
+}
+
+pub(super) async fn chain(
+    command: ChainCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let ChainCommand::Show { name } = command;
+    let account = match name {
+        Some(name) => find(&name, client).await?,
+        None => client.me().await?.ok_or(ClientError::NotRegistered)?.account,
+    };
+    Ok(output.chain(&client.chain(account).await?)?)
+}

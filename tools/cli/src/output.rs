@@ -1,0 +1,219 @@
+//! What is printed: text for people, or one JSON object a line for scripts.
+
+use std::{
+    error::Error as _,
+    io::{self, Write as _},
+};
+
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use sotto_client::{
+    Body, Chain, Contact, Conversation, Direction, Me, Message, MessageState, Phase,
+};
+
+use crate::failure::Failure;
+
+/// Standard output, in one of the two forms.
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints one thing. The text is made only where it is wanted.
+    pub(crate) fn print(&mut self, json: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{json}")?;
+        } else {
+            writeln!(out, "{}", text())?;
+        }
+        out.flush()
+    }
+
+    /// Says why the command failed, on standard error.
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        let causes = std::iter::successors(failure.source(), |&source| source.source())
+            .fold(failure.to_string(), |chain, source| format!("{chain}: {source}"));
+        let line = if self.json {
+            json!({ "error": failure.reason(), "detail": causes }).to_string()
+        } else {
+            format!("sotto-cli: {causes} ({})", failure.reason())
+        };
+        // Where standard error is gone, the exit code still tells.
+        drop(writeln!(io::stderr().lock(), "{line}"));
+    }
+
+    pub(crate) fn me(&mut self, me: &Me) -> io::Result<()> {
+        let phase = match me.phase {
+            Phase::Made => "made",
+            Phase::Requested => "requested",
+            Phase::Certified => "certified",
+            Phase::Ready => "ready",
+        };
+        let handle = me.handle.as_ref().map(ToString::to_string);
+        let value = json!({
+            "type": "me",
+            "account": me.account.to_string(),
+            "uuid": me.uuid.to_string(),
+            "device": u32::from(me.device),
+            "handle": handle,
+            "admin": me.admin,
+            "phase": phase,
+        });
+        self.print(&value, || {
+            let name = handle.map_or_else(|| "no handle".to_owned(), |handle| format!("@{handle}"));
+            let admin = if me.admin { ", holds the account key" } else { "" };
+            format!("{name}\n{}\ndevice {}{admin}, {phase}", me.account, me.device)
+        })
+    }
+
+    pub(crate) fn contact(&mut self, contact: &Contact) -> io::Result<()> {
+        let handle = contact.handle.as_ref().map(ToString::to_string);
+        let devices: Vec<_> = contact.live_devices.iter().map(|&id| u32::from(id)).collect();
+        let value = json!({
+            "type": "contact",
+            "account": contact.account.to_string(),
+            "uuid": contact.uuid.to_string(),
+            "handle": handle,
+            "devices": devices,
+            "frozen": contact.frozen,
+        });
+        self.print(&value, || {
+            let name = handle.map_or_else(|| "-".to_owned(), |handle| format!("@{handle}"));
+            let frozen = if contact.frozen { "  FROZEN: two chains" } else { "" };
+            format!("{name:<20} {}  {} device(s){frozen}", contact.account, devices.len())
+        })
+    }
+
+    pub(crate) fn conversation(&mut self, conversation: &Conversation) -> io::Result<()> {
+        let value = json!({
+            "type": "conversation",
+            "id": conversation.id.to_string(),
+            "peer": conversation.peer.to_string(),
+            "handle": conversation.handle,
+            "unread": conversation.unread,
+            "last": message_json(&conversation.last),
+        });
+        self.print(&value, || {
+            let name = match &conversation.handle {
+                Some(handle) => format!("@{handle}"),
+                None => conversation.peer.to_string(),
+            };
+            format!("{name}  {} unread\n  {}", conversation.unread, body_text(&conversation.last))
+        })
+    }
+
+    pub(crate) fn message(&mut self, message: &Message, name: Option<&str>) -> io::Result<()> {
+        self.print(&message_json(message), || {
+            let who = match (message.direction, name) {
+                (Direction::Sent, _) => "me".to_owned(),
+                (Direction::Received, Some(name)) => format!("@{name}"),
+                (Direction::Received, None) => message.peer.to_string(),
+            };
+            let state = match &message.state {
+                MessageState::Queued => "  (in the outbox)".to_owned(),
+                MessageState::Failed { reason } => format!("  (refused: {reason})"),
+                MessageState::Accepted | MessageState::Received => String::new(),
+            };
+            format!("{who}: {}{state}", body_text(message))
+        })
+    }
+
+    pub(crate) fn chain(&mut self, chain: &Chain) -> io::Result<()> {
+        let devices: Vec<_> = chain
+            .devices
+            .iter()
+            .map(|device| {
+                json!({
+                    "id": u32::from(device.id),
+                    "identity_key": hex(&device.identity_key),
+                    "admin": device.admin,
+                    "revoked_at_seq": device.revoked_at_seq,
+                })
+            })
+            .collect();
+        let ops: Vec<_> = chain
+            .ops
+            .iter()
+            .map(|op| {
+                json!({ "seq": op.seq, "kind": op.kind, "ts_ms": op.ts_ms, "hash": hex(&op.hash) })
+            })
+            .collect();
+        let value = json!({
+            "type": "chain",
+            "account": chain.account.to_string(),
+            "seq": chain.seq,
+            "head": hex(&chain.head),
+            "account_key": hex(&chain.account_key),
+            "handle": chain.handle.as_ref().map(ToString::to_string),
+            "home": chain.home,
+            "devices": devices,
+            "ops": ops,
+        });
+        self.print(&value, || chain_text(chain))
+    }
+}
+
+fn chain_text(chain: &Chain) -> String {
+    let mut lines = vec![format!("{} at {}", chain.account, chain.home)];
+    for op in &chain.ops {
+        lines.push(format!("  {:>4}  {:<14}  {}", op.seq, op.kind, hex(&op.hash)));
+    }
+    for device in &chain.devices {
+        let admin = if device.admin { ", holds the account key" } else { "" };
+        let state = match device.revoked_at_seq {
+            Some(seq) => format!("revoked at {seq}"),
+            None => "live".to_owned(),
+        };
+        lines.push(format!("  device {}: {state}{admin}", device.id));
+    }
+    lines.push("verified from its first op".to_owned());
+    lines.join("\n")
+}
+
+fn message_json(message: &Message) -> Value {
+    let (text, unreadable) = match &message.body {
+        Body::Text(text) => (Some(text), None),
+        Body::Unreadable { reason } => (None, Some(reason)),
+        _ => (None, None),
+    };
+    let failure = match &message.state {
+        MessageState::Failed { reason } => Some(reason),
+        _ => None,
+    };
+    json!({
+        "type": "message",
+        "position": message.position,
+        "id": message.id.to_string(),
+        "conversation": message.conversation.to_string(),
+        "peer": message.peer.to_string(),
+        "direction": match message.direction {
+            Direction::Sent => "sent",
+            Direction::Received => "received",
+        },
+        "device": u32::from(message.device),
+        "text": text,
+        "unreadable": unreadable,
+        "sent_at_ms": message.sent_at_ms,
+        "server_time_ms": message.server_time_ms,
+        "stored_at_ms": message.stored_at_ms,
+        "state": message.state.as_str(),
+        "failure": failure,
+    })
+}
+
+fn body_text(message: &Message) -> String {
+    match &message.body {
+        Body::Text(text) => text.clone(),
+        Body::Unreadable { reason } => format!("[could not be read: {reason}]"),
+        _ => "[of a later version]".to_owned(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
