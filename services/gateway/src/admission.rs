@@ -100,3 +100,88 @@ impl Admission {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use sotto_ids::{AccountId, DeviceId};
+    use sotto_kit::config::Secret;
+    use sotto_store::redis::RedisConfig;
+
+    use super::*;
+    use crate::{config::tests::defaults, mailbox::Mailbox, registry::Registered};
+
+    /// An admission with a registry of its own, on the test's Redis.
+    async fn admission() -> Admission {
+        #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+        let url =
+            std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
+        let patience = Duration::from_secs(10);
+        let config = RedisConfig { url: Secret::from_value(url), response_timeout: patience };
+        let redis = sotto_store::redis::connect(&config).await.unwrap();
+        let places = Places::new(redis.clone(), Duration::from_secs(60));
+        let notices = Notices::new(redis, places.clone());
+        let gateway = "admission".to_owned();
+        Admission { gateway, registry: Arc::default(), places, notices, patience }
+    }
+
+    fn socket(admission: &Admission, connection: u64) -> Registered {
+        let mailbox = Mailbox::new(defaults().mailbox);
+        admission.registry.open(Handle::new(ConnectionId(connection), mailbox))
+    }
+
+    fn device(number: u8) -> DeviceAddress {
+        DeviceAddress::new(AccountId::new([number; 32]).uuid(), DeviceId::FIRST)
+    }
+
+    async fn placed(admission: &Admission, device: DeviceAddress) -> Option<ConnectionId> {
+        let found = admission.places.lookup_many(&[device]).await.unwrap().pop().flatten();
+        found.map(|place| place.connection)
+    }
+
+    fn is_displaced(socket: &Registered) -> bool {
+        let mut events = socket.handle().mailbox.take().events();
+        events.any(|event| matches!(event, Event::Displaced))
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_was_overtaken_leaves_the_place_to_the_later_socket() {
+        let (admission, device) = (admission().await, device(201));
+        let (one, two) = (socket(&admission, 1), socket(&admission, 2));
+        admission.registry.enter(one.handle(), device);
+        let mut late = Box::pin(admission.claim(one.handle(), device));
+        assert!((&mut late).now_or_never().is_none(), "on its way to Redis");
+
+        admission.registry.enter(two.handle(), device);
+        late.await;
+
+        assert_eq!(placed(&admission, device).await, Some(ConnectionId(2)));
+        assert!(!is_displaced(&two));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_displaced_before_its_claim_writes_nothing() {
+        let (admission, device) = (admission().await, device(202));
+        let (one, two) = (socket(&admission, 1), socket(&admission, 2));
+        admission.registry.enter(one.handle(), device);
+        admission.admit(two.handle(), device).await;
+
+        assert!(admission.claim(one.handle(), device).await);
+
+        assert_eq!(placed(&admission, device).await, Some(ConnectionId(2)));
+        assert!(is_displaced(&one) && !is_displaced(&two));
+    }
+
+    #[tokio::test]
+    async fn leaving_forgets_only_the_own_place() {
+        let (admission, device) = (admission().await, device(203));
+        let (one, two) = (socket(&admission, 1), socket(&admission, 2));
+        admission.admit(one.handle(), device).await;
+        admission.admit(two.handle(), device).await;
+
+        admission.leave(one.handle(), device).await;
+        assert_eq!(placed(&admission, device).await, Some(ConnectionId(2)));
+        admission.leave(two.handle(), device).await;
+        assert_eq!(placed(&admission, device).await, None);
+    }
+}

@@ -205,9 +205,7 @@ impl Check<'_> {
     }
 
     fn number(&mut self, name: &str, value: usize, least: usize, most: usize) {
-        self.that((least..=most).contains(&value), name, || {
-            format!("{least} and {most}")
-        });
+        self.that((least..=most).contains(&value), name, || format!("{least} and {most}"));
     }
 
     fn size(&mut self, name: &str, value: ByteSize, least: usize, most: usize) {
@@ -217,9 +215,7 @@ impl Check<'_> {
     }
 
     fn time(&mut self, name: &str, value: Duration, least: Duration, most: Duration) {
-        self.that((least..=most).contains(&value), name, || {
-            format!("{least:?} and {most:?}")
-        });
+        self.that((least..=most).contains(&value), name, || format!("{least:?} and {most:?}"));
     }
 }
 
@@ -261,7 +257,11 @@ pub(crate) mod tests {
         let names: Vec<_> = problems.iter().filter_map(|text| text.split(':').next()).collect();
         assert_eq!(
             names,
-            ["gateway.session.max_unacked", "gateway.mailbox.max_bytes", "gateway.places.audit_batch"]
+            [
+                "gateway.session.max_unacked",
+                "gateway.mailbox.max_bytes",
+                "gateway.places.audit_batch"
+            ]
         );
     }
 }

@@ -81,10 +81,8 @@ impl Gateway {
         lifecycle.spawn("gateway.wheel", wheel.clone().run(registry.clone(), stopped()));
         lifecycle.spawn("gateway.resync", resync.run(registry.clone(), stopped()));
         lifecycle.spawn("gateway.audit", audit.clone().run(stopped(), seed()));
-        lifecycle.spawn(
-            "gateway.notices",
-            notices::listen(admission.clone(), audit, stopped(), seed()),
-        );
+        lifecycle
+            .spawn("gateway.notices", notices::listen(admission.clone(), audit, stopped(), seed()));
         lifecycle.spawn(
             "gateway.replicas",
             keep_attached(replicas, attachment, lifecycle.clone(), seed()),

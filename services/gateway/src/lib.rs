@@ -89,6 +89,7 @@ pub struct Neighbours {
 /// # Errors
 ///
 /// See [`BuildError`].
+#[expect(clippy::unused_async, reason = "all roles are built alike")]
 pub async fn build(
     context: Context,
     neighbours: Neighbours,

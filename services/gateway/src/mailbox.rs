@@ -27,9 +27,15 @@ pub(crate) struct Mail {
     missed: bool,
     prekeys_low: Option<(u32, u32)>,
     tick: bool,
-    displaced: bool,
-    revoked: bool,
+    cut: Option<Cut>,
     drain: Option<u32>,
+}
+
+/// What ends a socket though it takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Displaced,
+    Revoked,
 }
 
 impl Mail {
@@ -38,17 +44,19 @@ impl Mail {
     pub(crate) fn events(self) -> impl Iterator<Item = Event> {
         let outcomes =
             self.outcomes.into_iter().map(|(frame, result)| Event::Outcome { frame, result });
-        let prekeys_low = self.prekeys_low.map(|(one_time_ec, one_time_kyber)| {
-            Event::PrekeysLow { one_time_ec, one_time_kyber }
-        });
+        let prekeys_low = self
+            .prekeys_low
+            .map(|(one_time_ec, one_time_kyber)| Event::PrekeysLow { one_time_ec, one_time_kyber });
         outcomes
             .chain(self.page.map(Event::Page))
             .chain(self.deliveries.into_iter().map(Event::Delivery))
             .chain(self.missed.then_some(Event::Missed))
             .chain(prekeys_low)
             .chain(self.tick.then_some(Event::Tick))
-            .chain(self.revoked.then_some(Event::Revoked))
-            .chain(self.displaced.then_some(Event::Displaced))
+            .chain(self.cut.map(|cut| match cut {
+                Cut::Displaced => Event::Displaced,
+                Cut::Revoked => Event::Revoked,
+            }))
             .chain(self.drain.map(|reconnect_after_ms| Event::Drain { reconnect_after_ms }))
     }
 
@@ -62,8 +70,9 @@ impl Mail {
                 self.prekeys_low = Some((one_time_ec, one_time_kyber));
             }
             Event::Tick => self.tick = true,
-            Event::Displaced => self.displaced = true,
-            Event::Revoked => self.revoked = true,
+            // To be revoked is worse: a displaced device may connect again.
+            Event::Displaced => self.cut = self.cut.or(Some(Cut::Displaced)),
+            Event::Revoked => self.cut = Some(Cut::Revoked),
             Event::Drain { reconnect_after_ms } => self.drain = Some(reconnect_after_ms),
         }
     }

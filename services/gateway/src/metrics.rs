@@ -15,7 +15,10 @@ pub(crate) fn describe() {
     describe_counter!(FRAMES_OUT, "frames of the protocol that were written");
     describe_counter!(DELIVERED, "envelopes that were written to a socket");
     describe_counter!(ACKNOWLEDGED, "envelopes that were acknowledged");
-    describe_counter!(LAGGING, "times that a mailbox overflowed and its socket went back to pulling");
+    describe_counter!(
+        LAGGING,
+        "times that a mailbox overflowed and its socket went back to pulling"
+    );
     describe_counter!(WAITS, "times that a socket waited for a link with room");
     describe_gauge!(LINKS, "messages replicas that are attached");
     describe_counter!(ATTACHED, "times that a messages replica was attached");

@@ -91,8 +91,7 @@ impl Registry {
         self.by_connection.get(&connection).map(|entry| entry.value().clone())
     }
 
-    fn close(&self, handle: &Handle) {
-        self.by_connection.remove(&handle.connection);
+    fn leave(&self, handle: &Handle) {
         // A socket that ends slowly must not unhook the one that replaced it.
         if let Some(device) = handle.device()
             && let Entry::Occupied(entry) = self.by_device.entry(device)
@@ -100,7 +99,6 @@ impl Registry {
         {
             entry.remove();
         }
-        metrics::connections().decrement(1.0);
     }
 }
 
@@ -115,11 +113,18 @@ impl Registered {
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }
+
+    /// Stops being the socket of its device, if it is.
+    pub(crate) fn leave(&self) {
+        self.registry.leave(&self.handle);
+    }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.registry.close(&self.handle);
+        self.registry.leave(&self.handle);
+        self.registry.by_connection.remove(&self.handle.connection);
+        metrics::connections().decrement(1.0);
     }
 }
 
@@ -196,7 +201,8 @@ mod tests {
                         let mut kept = None;
                         for round in 0..50 {
                             let socket = open(&registry, number * 1000 + round);
-                            registry.enter(socket.handle(), device(u8::try_from(number % 4).unwrap()));
+                            registry
+                                .enter(socket.handle(), device(u8::try_from(number % 4).unwrap()));
                             kept = Some(socket);
                         }
                         kept.unwrap()

@@ -37,11 +37,7 @@ impl Resync {
     }
 
     /// Serves requests until `stopped`.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        registry: Arc<Registry>,
-        stopped: CancellationToken,
-    ) {
+    pub(crate) async fn run(self: Arc<Self>, registry: Arc<Registry>, stopped: CancellationToken) {
         let serve = async {
             loop {
                 tokio::select! {

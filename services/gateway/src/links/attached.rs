@@ -99,7 +99,7 @@ impl Attachment {
         let (batches, sent) = mpsc::channel(BATCHES_AHEAD);
         let attach = Some(AttachGateway { gateway: self.gateway.clone() });
         // There is room: this is the first of them.
-        let _ = batches.try_send(GatewayBatch { attach, items: Vec::new() });
+        drop(batches.try_send(GatewayBatch { attach, items: Vec::new() }));
         let mut downlinks = client.attach(ReceiverStream::new(sent)).await?.into_inner();
         let first = downlinks.message().await?.ok_or(LinkError::Ended)?;
         let welcome = first.welcome.ok_or(LinkError::NoWelcome)?;
@@ -180,7 +180,7 @@ impl Attachment {
                 (connection, Event::Outcome { frame, result })
             }
             downlink::Item::Delivery(delivery) => {
-                let Some(stored) = delivery.envelope.and_then(own) else {
+                let Some(stored) = delivery.envelope.as_ref().and_then(own) else {
                     return;
                 };
                 (delivery.connection, Event::Delivery(stored))
@@ -189,7 +189,7 @@ impl Attachment {
                 if !outstanding.settle_pull(page.connection) {
                     return;
                 }
-                let envelopes = page.envelopes.into_iter().filter_map(own).collect();
+                let envelopes = page.envelopes.iter().filter_map(own).collect();
                 let (last, failed) = (page.last, page.failed);
                 (page.connection, Event::Page(Page { envelopes, last, failed }))
             }
@@ -254,7 +254,7 @@ fn cut(gathered: &mut Vec<Item>, most: usize) -> Vec<Vec<Uplink>> {
 
 /// An envelope with memory of its own. As it arrives it is a slice of the batch that
 /// it came in, and would keep all of that for as long as a slow socket keeps it.
-fn own(envelope: StoredEnvelope) -> Option<Stored> {
+fn own(envelope: &StoredEnvelope) -> Option<Stored> {
     let Ok(id) = EnvelopeId::try_from(envelope.id.as_ref()) else {
         tracing::error!("a replica sent an envelope without a proper id");
         return None;
@@ -264,19 +264,23 @@ fn own(envelope: StoredEnvelope) -> Option<Stored> {
 
 #[cfg(test)]
 mod tests {
-    use sotto_proto::{messages::Submit, socket::{DeviceMessage, Send}};
+    use sotto_proto::{
+        messages::Submit,
+        socket::{DeviceMessage, Send},
+    };
 
     use super::*;
 
     fn submit(bytes: usize) -> Item {
-        let message = DeviceMessage { ciphertext: vec![0; bytes].into(), ..DeviceMessage::default() };
+        let message =
+            DeviceMessage { ciphertext: vec![0; bytes].into(), ..DeviceMessage::default() };
         let send = Send { messages: vec![message], ..Send::default() };
         Item::Submit(Submit { send: Some(send), ..Submit::default() })
     }
 
     #[test]
     fn batches_are_cut_by_their_bytes() {
-        let mut gathered: Vec<_> = [10, 10, 900, 200, 2_000, 10].map(submit).into();
+        let mut gathered: Vec<_> = [10, 10, 980, 200, 2_000, 10].map(submit).into();
 
         let batches = cut(&mut gathered, 1_000);
 

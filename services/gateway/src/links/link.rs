@@ -18,9 +18,9 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) enum TrySendError {
     /// The link has no credit or no room now.
-    Full(Item),
+    Full(Box<Item>),
     /// The link is lost.
-    Lost(Item),
+    Lost(Box<Item>),
 }
 
 impl Link {
@@ -42,8 +42,8 @@ impl Link {
         if is_submit {
             match self.credit.try_acquire() {
                 Ok(permit) => permit.forget(),
-                Err(TryAcquireError::NoPermits) => return Err(TrySendError::Full(item)),
-                Err(TryAcquireError::Closed) => return Err(TrySendError::Lost(item)),
+                Err(TryAcquireError::NoPermits) => return Err(TrySendError::Full(item.into())),
+                Err(TryAcquireError::Closed) => return Err(TrySendError::Lost(item.into())),
             }
         }
         self.items.try_send(item).map_err(|error| {
@@ -51,22 +51,31 @@ impl Link {
                 self.give_back_credit();
             }
             match error {
-                mpsc::error::TrySendError::Full(item) => TrySendError::Full(item),
-                mpsc::error::TrySendError::Closed(item) => TrySendError::Lost(item),
+                mpsc::error::TrySendError::Full(item) => TrySendError::Full(item.into()),
+                mpsc::error::TrySendError::Closed(item) => TrySendError::Lost(item.into()),
             }
         })
     }
 
     /// Puts an item on the link, once it has credit and room. Gives the item back
     /// where the link is lost by then.
-    pub(crate) async fn send(&self, item: Item) -> Result<(), Item> {
-        if matches!(item, Item::Submit(_)) {
+    pub(crate) async fn send(&self, item: Box<Item>) -> Result<(), Box<Item>> {
+        let mut credit = None;
+        if matches!(*item, Item::Submit(_)) {
             match self.credit.acquire().await {
-                Ok(permit) => permit.forget(),
+                Ok(permit) => credit = Some(permit),
                 Err(_) => return Err(item),
             }
         }
-        self.items.send(item).await.map_err(|mpsc::error::SendError(item)| item)
+        // Credit is spent with the item: whoever gives up waiting here gives it back.
+        match self.items.reserve().await {
+            Ok(room) => room.send(*item),
+            Err(_) => return Err(item),
+        }
+        if let Some(credit) = credit {
+            credit.forget();
+        }
+        Ok(())
     }
 
     /// The replica has decided a submit.
@@ -100,7 +109,7 @@ mod tests {
         assert!(matches!(link.try_send(submit(3)), Err(TrySendError::Full(_))));
         link.try_send(Item::Pull(Pull::default())).unwrap();
 
-        let mut waiting = Box::pin(link.send(submit(3)));
+        let mut waiting = Box::pin(link.send(submit(3).into()));
         assert!((&mut waiting).now_or_never().is_none());
         link.give_back_credit();
         waiting.await.unwrap();
@@ -123,7 +132,7 @@ mod tests {
     async fn a_crowd_that_waits_for_a_lost_link_is_turned_away() {
         let (link, received) = Link::new(1, 1, 10);
         link.try_send(submit(0)).unwrap();
-        let crowd = join_all((1..50).map(|frame| link.send(submit(frame))));
+        let crowd = join_all((1..50).map(|frame| link.send(submit(frame).into())));
 
         let (results, ()) = tokio::join!(crowd, async {
             drop(received);

@@ -92,8 +92,9 @@ impl Outstanding {
             let connection = ConnectionId(connection);
             (0..count).map(move |_| Unanswered::Submit { connection, frame })
         });
-        let pulls =
-            pulls.into_keys().map(|connection| Unanswered::Pull { connection: ConnectionId(connection) });
+        let pulls = pulls
+            .into_keys()
+            .map(|connection| Unanswered::Pull { connection: ConnectionId(connection) });
         submits.chain(pulls).collect()
     }
 
@@ -119,8 +120,13 @@ mod tests {
     #[tokio::test]
     async fn what_was_not_answered_is_given_up_as_often_as_it_was_asked() {
         let outstanding = Outstanding::default();
-        let items =
-            [submit(1, 7), submit(1, 7), submit(2, 7), pull(1), Item::Acknowledge(Acknowledge::default())];
+        let items = [
+            submit(1, 7),
+            submit(1, 7),
+            submit(2, 7),
+            pull(1),
+            Item::Acknowledge(Acknowledge::default()),
+        ];
         outstanding.note(&items, Instant::now());
 
         assert!(outstanding.settle_submit(2, 7));

@@ -109,12 +109,18 @@ async fn keep_one(
 ) {
     let key = key_of(address);
     let mut pause = attachment.config.backoff_min;
+    let mut failures = 0_u32;
     while known.borrow().contains(&address) {
         let since = Instant::now();
         let error = attachment.run(address, key).await;
-        tracing::warn!(error = chain(&error), "link lost");
         if since.elapsed() >= SOUND {
             pause = attachment.config.backoff_min;
+            failures = 0;
+        }
+        failures = failures.saturating_add(1);
+        // A replica that stays away is not worth a line at each attempt.
+        if failures.is_power_of_two() {
+            tracing::warn!(error = chain(&error), failures, "no link to a replica");
         }
         tokio::time::sleep(pause.mul_f64(rng.random_range(0.5..1.0))).await;
         pause = (pause * 2).min(attachment.config.backoff_max);
@@ -137,7 +143,8 @@ mod tests {
 
     #[tokio::test]
     async fn names_and_addresses_are_taken() {
-        for url in ["http://127.0.0.1:9092", "http://messages.sotto.svc:9092/", "http://[::1]:9092"] {
+        for url in ["http://127.0.0.1:9092", "http://messages.sotto.svc:9092/", "http://[::1]:9092"]
+        {
             parse(url).unwrap();
         }
         let found = parse("http://[::1]:9092").unwrap().resolve().await.unwrap();
@@ -146,7 +153,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for url in ["", "127.0.0.1:9092", "https://messages:9092", "http://messages", "http://m:1/x"] {
+        for url in
+            ["", "127.0.0.1:9092", "https://messages:9092", "http://messages", "http://m:1/x"]
+        {
             assert!(parse(url).is_err(), "{url}");
         }
     }

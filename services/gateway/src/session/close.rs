@@ -95,7 +95,9 @@ impl CloseCode {
     /// What the device does about it.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::ServiceRestart => "Wait for the `reconnect_after_ms` of the Goodbye, then connect.",
+            Self::ServiceRestart => {
+                "Wait for the `reconnect_after_ms` of the Goodbye, then connect."
+            }
             Self::TokenExpired => "Get a new token, then connect.",
             Self::HeartbeatLost | Self::TooSlow => "Connect.",
             Self::AuthenticationTimeout => {

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn json_has_64_bit_numbers_as_text_and_bytes_as_base64() {
-        let text = r#"{"id":"18446744073709551615","ack":{"envelopeIds":["BQUFBQUFBQUFBQUFBQUFBQ=="]}}"#;
+        let text =
+            r#"{"id":"18446744073709551615","ack":{"envelopeIds":["BQUFBQUFBQUFBQUFBQUFBQ=="]}}"#;
         let frame = Encoding::Json.decode(Bytes::from_static(text.as_bytes())).unwrap();
 
         assert_eq!(frame.id, u64::MAX);

@@ -156,10 +156,17 @@ impl Intake {
     }
 
     /// Hints may have been lost.
+    ///
+    /// It cuts the pause after a failed page short: who says so spreads over sockets
+    /// when, and most often has just attached the replica that was not there.
     pub(crate) fn missed(&mut self, now_ms: u64, out: &mut Actions) {
-        if self.phase != Phase::Idle {
-            self.read_again(now_ms, out);
+        if self.phase == Phase::Idle {
+            return;
         }
+        if matches!(self.pull, Pull::Failed { .. }) {
+            self.pull = Pull::None;
+        }
+        self.read_again(now_ms, out);
     }
 
     /// Time has passed.

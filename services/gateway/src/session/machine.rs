@@ -308,10 +308,8 @@ impl Machine {
             None => self.authenticate_until_ms,
             Some(identity) => identity.token_expires_at_ms,
         };
-        let due_ms = ends_ms
-            .min(self.ping_at_ms)
-            .min(self.intake.due_ms())
-            .min(now_ms + wheel::HORIZON_MS);
+        let due_ms =
+            ends_ms.min(self.ping_at_ms).min(self.intake.due_ms()).min(now_ms + wheel::HORIZON_MS);
         if self.wake_at_ms.is_none_or(|at_ms| due_ms < at_ms) {
             self.wake_at_ms = Some(due_ms);
             out.push_back(Action::WakeAt(due_ms));

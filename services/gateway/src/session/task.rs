@@ -16,11 +16,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use sotto_ids::DeviceAddress;
-use sotto_kit::{
-    auth::AuthError,
-    clock::millis,
-    fault::Fault as _,
-};
+use sotto_kit::{auth::AuthError, clock::millis, fault::Fault as _};
 use sotto_proto::messages::uplink::Item;
 use tokio::time::timeout;
 
@@ -45,11 +41,12 @@ use crate::{
 /// one write.
 const READ_AHEAD: usize = 32;
 
-/// How long a peer may take to see that the socket closes.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a peer may take to see that the socket closes: a device that was revoked
+/// is off it within a second, whatever it does.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(800);
 
 /// An item on its way to a link that has no room; it comes back where the link is lost.
-type Waiting = Pin<Box<dyn Future<Output = Result<(), Item>>>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<(), Box<Item>>>>>;
 
 /// See the module.
 pub(crate) struct Session<T> {
@@ -103,7 +100,7 @@ impl Ending {
 enum Wake {
     Mail,
     Heard(Result<Incoming, Broken>),
-    Room(Result<(), Item>),
+    Room(Result<(), Box<Item>>),
     Gone,
 }
 
@@ -142,7 +139,7 @@ impl<T: Transport> Session<T> {
             Ok(never) => match never {},
             Err(ending) => ending,
         };
-        self.finish(ending).await;
+        Box::pin(self.finish(ending)).await;
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Ending> {
@@ -211,14 +208,14 @@ impl<T: Transport> Session<T> {
     }
 
     fn hear(&mut self, heard: Result<Incoming, Broken>) -> Result<(), Ending> {
-        let refused = match heard {
+        let input = match heard {
             Ok(Incoming::Binary(payload)) if self.encoding == Encoding::Proto => {
-                return self.hear_frame(payload);
+                self.decode(payload)
             }
-            Ok(Incoming::Text(payload)) if self.encoding == Encoding::Json => {
-                return self.hear_frame(payload);
+            Ok(Incoming::Text(payload)) if self.encoding == Encoding::Json => self.decode(payload),
+            Ok(Incoming::Binary(_) | Incoming::Text(_)) => {
+                Input::Refused(CloseCode::WrongFrameKind)
             }
-            Ok(Incoming::Binary(_) | Incoming::Text(_)) => CloseCode::WrongFrameKind,
             Ok(Incoming::Ping(payload)) => {
                 self.machine.alive();
                 self.outbox.pong(&payload);
@@ -232,23 +229,21 @@ impl<T: Transport> Session<T> {
                 self.outbox.close_back();
                 return Err(Ending::Peer);
             }
-            Err(Broken::TooLarge) => CloseCode::FrameTooLarge,
-            Err(Broken::Malformed) => CloseCode::MalformedFrame,
-            Err(Broken::OverBudget) => CloseCode::Unavailable,
+            Err(Broken::TooLarge) => Input::Refused(CloseCode::FrameTooLarge),
+            Err(Broken::Malformed) => Input::Refused(CloseCode::MalformedFrame),
+            Err(Broken::OverBudget) => Input::Refused(CloseCode::Unavailable),
             Err(Broken::Gone) => return Err(Ending::Lost),
         };
-        self.step(Input::Refused(refused));
+        self.step(input);
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the callers are arms of one match")]
-    fn hear_frame(&mut self, payload: Bytes) -> Result<(), Ending> {
+    fn decode(&self, payload: Bytes) -> Input {
         self.gateway.meters.frames_in.increment(1);
         match self.encoding.decode(payload) {
-            Ok(frame) => self.step(Input::Frame(frame)),
-            Err(_) => self.step(Input::Refused(CloseCode::MalformedFrame)),
+            Ok(frame) => Input::Frame(frame),
+            Err(_) => Input::Refused(CloseCode::MalformedFrame),
         }
-        Ok(())
     }
 
     /// Takes what else has arrived already. Each frame is acted on before the next is
@@ -279,11 +274,13 @@ impl<T: Transport> Session<T> {
                 }
                 Action::Ping => self.outbox.ping(),
                 Action::Verify { in_reply_to, token } => {
-                    let verdict = self.verify(&token).await;
+                    // Boxed, like what else is rare: a socket that is idle should not
+                    // keep room for it.
+                    let verdict = Box::pin(self.verify(&token)).await;
                     self.step(Input::Verified { in_reply_to, verdict });
                 }
                 Action::Admit(identity) => {
-                    self.admit(&identity).await;
+                    Box::pin(self.admit(&identity)).await;
                     self.step(Input::Admitted);
                 }
                 Action::Submit { frame, send } => {
@@ -314,7 +311,8 @@ impl<T: Transport> Session<T> {
     }
 
     async fn verify(&self, token: &str) -> Result<Identity, Refusal> {
-        let verified = timeout(self.gateway.session.verify_timeout, self.gateway.verifier.verify(token));
+        let verified =
+            timeout(self.gateway.session.verify_timeout, self.gateway.verifier.verify(token));
         let refusal = |error: &AuthError| Refusal {
             reason: error.reason(),
             detail: error.public_message(),
@@ -390,9 +388,7 @@ impl<T: Transport> Session<T> {
                 self.gateway.meters.unavailable.increment(1);
                 Event::Outcome { frame: submit.frame, result: unavailable() }
             }
-            Item::Pull(_) => {
-                Event::Page(Page { envelopes: Vec::new(), last: false, failed: true })
-            }
+            Item::Pull(_) => Event::Page(Page { envelopes: Vec::new(), last: false, failed: true }),
             // What it names is delivered once more.
             Item::Acknowledge(_) => return,
         };
@@ -430,26 +426,34 @@ impl<T: Transport> Session<T> {
 
     async fn finish(self, ending: Ending) {
         let Self { gateway, registered, mut socket, mut outbox, asker, tally, encoding, .. } = self;
-        let handle = registered.handle().clone();
-        // From here on nothing reaches it, and it holds up nobody who waits for the end.
-        drop(registered);
+        let handle = registered.handle();
+        // The audit no longer writes its place anew. The registry has it until all is
+        // done, since a drain waits for that.
+        registered.leave();
 
-        if matches!(ending, Ending::Ours(_) | Ending::Peer)
-            && let Some(wire) = outbox.take()
-        {
-            gateway.meters.frames_out.increment(outbox.take_count());
-            let written = timeout(CLOSE_PATIENCE, socket.write(wire)).await;
-            if matches!(ending, Ending::Ours(_)) && matches!(written, Ok(Ok(()))) {
+        let wire = match ending {
+            Ending::Ours(_) | Ending::Peer => outbox.take(),
+            Ending::Abandoned(_) | Ending::Lost => None,
+        };
+        let take_leave = async {
+            if let Some(wire) = wire
+                && socket.write(wire).await.is_ok()
+                && matches!(ending, Ending::Ours(_))
+            {
                 // A connection that ends with bytes unread is reset, and the Close frame
                 // may be lost with it. So the peer closes first, if it can.
-                let _ = timeout(CLOSE_PATIENCE, closed_by_peer(&mut socket)).await;
+                closed_by_peer(&mut socket).await;
             }
-        }
+        };
+        let forget_place = async {
+            if let Some((device, _)) = asker {
+                gateway.admission.leave(handle, device).await;
+            }
+        };
+        let (_in_time, ()) = tokio::join!(timeout(CLOSE_PATIENCE, take_leave), forget_place);
         drop(socket);
-        if let Some((device, _)) = asker {
-            gateway.admission.leave(&handle, device).await;
-        }
 
+        gateway.meters.frames_out.increment(outbox.take_count());
         metrics::closed(ending.reason());
         tracing::info!(
             connection = %handle.connection,
@@ -464,6 +468,23 @@ impl<T: Transport> Session<T> {
     }
 }
 
+/// Reads, and passes over, what the peer still sends.
 async fn closed_by_peer(socket: &mut impl Transport) {
     while !matches!(socket.next().await, Ok(Incoming::Close) | Err(_)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::http1::Http1;
+
+    fn size_of_future<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_socket_is_small() {
+        let bytes = size_of_future(Session::<Http1>::run);
+        assert!(bytes <= 4096, "{bytes}");
+    }
 }

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use sotto_ids::{AccountId, ClientMsgId, ConnectionId, DeviceAddress, DeviceId, EnvelopeId, limits};
+use sotto_ids::{
+    AccountId, ClientMsgId, ConnectionId, DeviceAddress, DeviceId, EnvelopeId, limits,
+};
 use sotto_kit::clock::millis;
 use sotto_proto::{
     messages::outcome,
@@ -87,7 +89,7 @@ fn send(id: u64) -> ClientFrame {
 }
 
 fn ack(id: u64, numbers: impl IntoIterator<Item = u64>) -> ClientFrame {
-    let ids = numbers.into_iter().map(|number| self::id(number));
+    let ids = numbers.into_iter().map(self::id);
     let envelope_ids = ids.map(|id| Bytes::copy_from_slice(id.as_bytes())).collect();
     ClientFrame { id, body: Some(client_frame::Body::Ack(Ack { envelope_ids })) }
 }
@@ -437,8 +439,7 @@ mod sending {
 
     #[test]
     fn what_is_no_frame_ends_the_socket() {
-        for code in
-            [CloseCode::MalformedFrame, CloseCode::FrameTooLarge, CloseCode::WrongFrameKind]
+        for code in [CloseCode::MalformedFrame, CloseCode::FrameTooLarge, CloseCode::WrongFrameKind]
         {
             assert_closed(&Script::live().feed(Input::Refused(code)), code);
         }
@@ -587,13 +588,21 @@ mod draining_the_queue {
     fn a_page_that_failed_is_asked_for_again_after_a_pause() {
         let mut script = Script::admitted();
         assert!(script.event(failed_page()).is_empty());
-        assert!(script.event(Event::Missed).is_empty(), "not before the pause is over");
+        assert!(script.event(Event::Delivery(stored(1))).is_empty(), "a hint is no reason");
 
         assert!(script.pass(Duration::from_millis(999)).is_empty());
         let mut actions = script.pass(Duration::from_secs(1));
 
         assert_eq!(actions.pop(), Some(pull([], 100)));
         assert!(actions.is_empty());
+    }
+
+    #[test]
+    fn a_replica_that_is_attached_cuts_the_pause_short() {
+        let mut script = Script::admitted();
+        script.event(failed_page());
+
+        assert_eq!(script.event(Event::Missed), [pull([], 100)]);
     }
 
     #[test]
@@ -717,11 +726,14 @@ mod ending {
     #[test]
     fn nothing_comes_after_the_end() {
         let mut script = Script::live();
+        script.wake_at_ms = None;
         script.event(Event::Displaced);
 
         assert!(script.event(Event::Delivery(stored(1))).is_empty());
         assert!(script.frame(send(1)).is_empty());
-        assert!(script.pass(Duration::from_secs(3_600)).is_empty());
+        script.now_ms += 3_600_000;
+        assert!(script.event(Event::Tick).is_empty());
+        assert_eq!(script.wake_at_ms, None);
     }
 
     #[test]
@@ -738,15 +750,15 @@ mod ending {
         };
 
         assert_closed(&ended, CloseCode::HeartbeatLost);
-        // Its turn is in the middle of the period.
-        assert_eq!(at, [14, 44, 74]);
+        // Its turn is in the middle of the period; at the first it has just been heard.
+        assert_eq!(at, [44, 74, 104]);
     }
 
     #[test]
     fn a_pong_keeps_the_socket_and_pings_go_on() {
         let mut script = Script::live();
         let mut pings = 0;
-        while script.now_ms < START_MS + 290_000 {
+        while script.now_ms < START_MS + 320_000 {
             let actions = script.pass(Duration::from_secs(1));
             pings += names(&actions).iter().filter(|&&name| name == "ping").count();
             script.machine.alive();

@@ -163,9 +163,9 @@ impl FrameReader {
         if !last {
             return Ok(None);
         }
-        Ok(self.fragments.take().map(|Fragments { text, bytes }| match text {
-            true => Incoming::Text(bytes.freeze()),
-            false => Incoming::Binary(bytes.freeze()),
+        Ok(self.fragments.take().map(|Fragments { text, bytes }| {
+            let whole = if text { Incoming::Text } else { Incoming::Binary };
+            whole(bytes.freeze())
         }))
     }
 
@@ -281,7 +281,8 @@ mod tests {
         continuing.encode(orphan, &mut wire).unwrap();
         assert!(first > 0);
 
-        for bytes in [unmasked.freeze(), wire.freeze(), Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n")]
+        for bytes in
+            [unmasked.freeze(), wire.freeze(), Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n")]
         {
             let mut reader = reader();
             reader.feed(bytes);
@@ -293,7 +294,8 @@ mod tests {
     fn unfinished_frames_of_all_sockets_share_a_budget() {
         let budget = Budget::new(150);
         let bytes = wire(vec![binary(200)]);
-        let (mut one, mut two) = (FrameReader::new(budget.clone()), FrameReader::new(budget.clone()));
+        let (mut one, mut two) =
+            (FrameReader::new(budget.clone()), FrameReader::new(budget.clone()));
         one.feed(bytes.slice(..100));
         two.feed(bytes.slice(..100));
 

@@ -1,0 +1,159 @@
+//! A gateway on a port of its own.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpServer, dev::ServerHandle};
+use serde::Deserialize;
+use sotto_gateway::{DEFAULT_CONFIG, GatewayConfig, Neighbours};
+use sotto_kit::{clock::TestClock, config::Secret, lifecycle::Lifecycle, service::Context};
+use sotto_store::{
+    notices::Notices,
+    places::{Place, Places},
+    redis::{Redis, RedisConfig},
+};
+
+use super::{
+    Device, Replica, Signer,
+    keys::{DOMAIN, START_MS, TestKeys},
+    wait_for,
+};
+
+/// See the module.
+pub(crate) struct TestGateway {
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) keys: TestKeys,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) places: Places,
+    pub(crate) notices: Notices,
+    address: SocketAddr,
+    server: ServerHandle,
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+        drop(self.server.stop(false));
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    gateway: GatewayConfig,
+}
+
+/// The defaults, with waits that tests can afford.
+pub(crate) fn config() -> GatewayConfig {
+    let mut config = toml::from_str::<File>(DEFAULT_CONFIG).unwrap().gateway;
+    config.links.resolve_every = Duration::from_millis(100);
+    config.links.backoff_max = Duration::from_millis(100);
+    config.resync.delay = Duration::from_millis(100);
+    config.resync.pause = Duration::from_millis(1);
+    config.drain.window = Duration::from_millis(500);
+    config
+}
+
+/// Where the test's Redis is.
+pub(super) fn redis_url() -> String {
+    #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
+}
+
+async fn redis(url: String) -> Redis {
+    let config =
+        RedisConfig { url: Secret::from_value(url), response_timeout: Duration::from_secs(1) };
+    sotto_store::redis::connect(&config).await.unwrap()
+}
+
+impl TestGateway {
+    /// A gateway of these replicas.
+    pub(crate) async fn start(replicas: &[&Replica]) -> Self {
+        Self::start_with(replicas, config()).await
+    }
+
+    pub(crate) async fn start_with(replicas: &[&Replica], config: GatewayConfig) -> Self {
+        Self::start_behind(redis_url(), replicas, config).await
+    }
+
+    /// A gateway that finds Redis under this URL.
+    pub(crate) async fn start_behind(
+        redis_url: String,
+        replicas: &[&Replica],
+        config: GatewayConfig,
+    ) -> Self {
+        let redis = redis(redis_url).await;
+        let places = Places::new(redis.clone(), Duration::from_secs(60));
+        let notices = Notices::new(redis, places.clone());
+        let clock = Arc::new(TestClock::new(START_MS));
+        let lifecycle = Lifecycle::new();
+        let keys = TestKeys::default();
+        let context = Context {
+            lifecycle: lifecycle.clone(),
+            clock: clock.clone(),
+            domain: DOMAIN.to_owned(),
+        };
+        let neighbours = Neighbours {
+            places: places.clone(),
+            notices: notices.clone(),
+            keys: keys.serve().await,
+            messages: replicas.iter().map(|replica| replica.url()).collect(),
+        };
+        let parts = sotto_gateway::build(context, neighbours, config).await.unwrap();
+
+        let http = parts.http.unwrap();
+        let listener = sotto_kit::listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = HttpServer::new(move || {
+            let http = http.clone();
+            App::new().configure(move |app| http(app))
+        })
+        .workers(2)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+        let handle = server.handle();
+        #[expect(clippy::disallowed_methods, reason = "stopped when the gateway is dropped")]
+        tokio::spawn(server);
+
+        let gateway = Self { clock, keys, lifecycle, places, notices, address, server: handle };
+        gateway.linked(replicas).await;
+        gateway
+    }
+
+    /// Waits until the gateway uses every replica: probes come until each has been
+    /// asked for a page by one of them.
+    async fn linked(&self, replicas: &[&Replica]) {
+        if replicas.is_empty() {
+            return;
+        }
+        let before: Vec<_> = replicas.iter().map(|replica| replica.pulls()).collect();
+        wait_for("the links to the replicas", async || {
+            drop(self.connect_early(Signer::new()).await);
+            replicas.iter().zip(&before).all(|(replica, before)| replica.pulls() > *before)
+        })
+        .await;
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A device of this user, connected, authenticated, and with an empty queue.
+    pub(crate) async fn connect(&self, user: Signer) -> Device {
+        let mut device = self.connect_early(user).await;
+        device.queue_empty().await;
+        device
+    }
+
+    /// A device of this user, connected and authenticated.
+    pub(crate) async fn connect_early(&self, user: Signer) -> Device {
+        let mut device = Device::open(self.address).token(&user.token(600)).connect().await;
+        device.hello().await;
+        device
+    }
+
+    /// Where Redis says that the user's device is.
+    pub(crate) async fn place(&self, user: Signer) -> Option<Place> {
+        self.places.lookup_many(&[user.device()]).await.unwrap().pop().flatten()
+    }
+}

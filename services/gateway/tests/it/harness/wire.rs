@@ -1,0 +1,58 @@
+//! The wire to Redis, which can be cut.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use super::gateway::redis_url;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    address: SocketAddr,
+    whole: Arc<watch::Sender<bool>>,
+}
+
+impl Wire {
+    /// A wire to the test's Redis.
+    pub(crate) async fn to_redis() -> Self {
+        let redis = redis_url().trim_start_matches("redis://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (whole, is_whole) = watch::channel(true);
+        #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(carry(near, redis.clone(), is_whole.clone()));
+            }
+        });
+        Self { address, whole: Arc::new(whole) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Ends every connection, and lets none through.
+    pub(crate) fn cut(&self) {
+        self.whole.send_replace(false);
+    }
+
+    pub(crate) fn mend(&self) {
+        self.whole.send_replace(true);
+    }
+}
+
+async fn carry(mut near: TcpStream, redis: String, mut is_whole: watch::Receiver<bool>) {
+    if !*is_whole.borrow() {
+        return;
+    }
+    let mut far = TcpStream::connect(redis).await.unwrap();
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+        _ = is_whole.wait_for(|whole| !whole) => {}
+    }
+}
