@@ -45,6 +45,6 @@ fn format(root: &Path) -> anyhow::Result<()> {
 
 fn clippy(root: &Path) -> anyhow::Result<()> {
     let mut clippy = workspace::cargo(root);
-    clippy.args(["clippy", "--workspace", "--all-targets", "--locked"]);
+    clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--keep-going"]);
     workspace::run(clippy.args(["--", "--deny", "warnings"]))
 }

@@ -23,8 +23,8 @@ use tempfile::TempDir;
 
 use crate::workspace;
 
-/// How queries look that are checked when they are compiled.
-const MACROS: [&str; 3] = ["query!(", "query_as!(", "query_scalar!("];
+/// The macros whose queries are checked when they are compiled.
+const MACROS: [&str; 3] = ["query", "query_as", "query_scalar"];
 
 /// The files by name.
 type QueryFiles = BTreeMap<String, String>;
@@ -136,7 +136,7 @@ fn has_checked_queries(package: &Package) -> anyhow::Result<bool> {
     let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
     for file in workspace::files(folder.as_std_path(), "rs")? {
         let text = fs::read_to_string(file)?;
-        if MACROS.iter().any(|name| text.contains(name)) {
+        if MACROS.iter().any(|name| text.contains(&format!("{name}!("))) {
             return Ok(true);
         }
     }

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::MetadataCommand;
 use sotto_testkit::{
     process::Life,
     servers::{Durability, Servers, Wanted},
@@ -48,14 +47,10 @@ fn with(servers: &Servers, root: &Path, arguments: &[String]) -> anyhow::Result<
     ]))?;
     install_node_packages(&root.join("e2e/node"))?;
 
-    let metadata =
-        MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
+    // The tests of the whole system find the executable beside themselves.
     let cargo = || {
         let mut cargo = workspace::cargo(root);
-        cargo
-            .env("DATABASE_URL", servers.database_url())
-            .env("REDIS_URL", servers.redis_url())
-            .env("SOTTO_BIN", metadata.target_directory.join("debug/sotto"));
+        cargo.env("DATABASE_URL", servers.database_url()).env("REDIS_URL", servers.redis_url());
         cargo
     };
     if workspace::is_there(cargo().args(["nextest", "--version"])) {

@@ -36,10 +36,14 @@ pub(super) fn reference(sources: &[Source]) -> anyhow::Result<String> {
          | metric | kind | meaning |\n|---|---|---|\n",
     );
     for (name, Metric { kind, help }) in described {
-        let help = help.trim_end_matches('.');
-        writeln!(text, "| `{name}` | {kind} | {help} |")?;
+        writeln!(text, "| `{name}` | {kind} | {} |", capitalised(help.trim_end_matches('.')))?;
     }
     Ok(text)
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
 }
 
 /// The metrics that a source describes.
@@ -92,7 +96,7 @@ fn describe() {
         metrics::Unit::Seconds,
         "Time to take, all in all"
     );
-    describe_counter!(OPENED, "Opened.");
+    describe_counter!(OPENED, "opened.");
 }
 "#;
 

@@ -2,6 +2,7 @@
 //!
 //! - A relative link leads to a file that exists.
 //! - A test that ARCHITECTURE.md names exists.
+//! - A setting that a document names exists.
 //! - `docs/reference/errors.md` lists each word that a program can branch on, and no
 //!   other.
 //! - `docs/reference/metrics.md` is what the sources say of the metrics. It is
@@ -9,6 +10,7 @@
 
 mod metrics;
 mod reasons;
+mod settings;
 
 use std::{
     fs,
@@ -17,6 +19,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use self::settings::Settings;
 use crate::workspace;
 
 /// A Rust file.
@@ -46,6 +49,7 @@ pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
 /// Reports all that is wrong.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let sources = sources(root)?;
+    let settings = Settings::read(root)?;
     let mut problems = Vec::new();
     for file in workspace::files(root, "md")? {
         let text = fs::read_to_string(&file)?;
@@ -53,6 +57,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         let shown = file.strip_prefix(root).unwrap_or(&file).display();
         for link in relative_links(&text).filter(|link| !folder.join(link).exists()) {
             problems.push(format!("{shown}: the link to {link} leads nowhere"));
+        }
+        for name in code_spans(&text).filter(|code| settings.lack(code)) {
+            problems.push(format!("{shown}: there is no setting {name}"));
         }
     }
 
@@ -100,12 +107,14 @@ fn relative_links(text: &str) -> impl Iterator<Item = &str> {
         .filter(|target| !target.is_empty() && !target.contains(':'))
 }
 
+/// What is set as code within a line.
+fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2))
+}
+
 /// What is set as code and reads like the name of a test: four words or more.
 fn test_names(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|code| is_word(code) && code.matches('_').count() >= 3)
+    code_spans(text).filter(|code| is_word(code) && code.matches('_').count() >= 3)
 }
 
 /// Whether a text has only what names in Rust have.

@@ -1,7 +1,83 @@
-use crate::{folder::Folder, running::Running};
+//! Commands to try on what runs: `sotto-cli` with everything it must be told.
 
-/// Commands that play a small conversation on what runs, ready to be pasted.
-pub(crate) fn story(running: &Running, folder: &Folder) -> Vec<String> {
-    let _ = (running, folder);
-    Vec::new()
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use sotto_testkit::cluster;
+
+use crate::{
+    folder::Folder,
+    running::{Running, Token},
+};
+
+/// Writes a script for each person, which is `sotto-cli` as them: `.dev/up/alice send
+/// bob hello`. Only the owner can read them; tokens are in them.
+pub(super) fn write_scripts(running: &Running, folder: &Folder) -> anyhow::Result<()> {
+    let program = cluster::executable()?.with_file_name("sotto-cli");
+    for (gateway, token) in running.tokens.iter().enumerate() {
+        let path = script_of(token, folder);
+        // Each person tries another gateway first.
+        let mut sockets = running.socket_urls.clone();
+        sockets.rotate_left(gateway % sockets.len().max(1));
+        let profile = folder.up().join("people").join(&token.user);
+        let settings = [
+            ("SOTTO_PROFILE", profile.display().to_string()),
+            ("SOTTO_DOMAIN", running.domain.clone()),
+            ("SOTTO_REST", running.rest_url.clone()),
+            ("SOTTO_SOCKET", sockets.join(",")),
+            ("SOTTO_APP_TOKEN", token.token.clone()),
+        ];
+        let mut script = String::from("#!/bin/sh\n");
+        for (name, value) in settings {
+            script += &format!("export {name}={}\n", quoted(&value));
+        }
+        script += &format!("exec {} \"$@\"\n", quoted(&program.display().to_string()));
+        fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// A small conversation, ready to be pasted.
+pub(super) fn story(running: &Running, folder: &Folder) -> Vec<String> {
+    let [alice, bob] = running.tokens.as_slice() else { return Vec::new() };
+    let (hers, his) = (shown(&script_of(alice, folder)), shown(&script_of(bob, folder)));
+    vec![
+        format!("{hers} register --handle {}", alice.user),
+        format!("{his} register --handle {}", bob.user),
+        format!("{hers} send {} 'hello, whenever you are back'", bob.user),
+        format!("{his} listen --drain"),
+        format!("{hers} verify {}", bob.user),
+    ]
+}
+
+fn script_of(token: &Token, folder: &Folder) -> PathBuf {
+    folder.up().join(&token.user)
+}
+
+/// As short as it can be typed from here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let path = here.as_deref().and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
+    path.display().to_string()
+}
+
+/// A word of a shell, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_word_is_one_word() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 }

@@ -3,6 +3,7 @@ use std::fs;
 use console::style;
 use sotto_testkit::{Cluster, process::Life};
 
+use super::cli;
 use crate::{folder::Folder, running::Running, screen::Screen, steps::Steps};
 
 /// Starts every role and what they stand on, and leaves them running.
@@ -39,6 +40,7 @@ pub(crate) async fn up(folder: &Folder, screen: &Screen) -> anyhow::Result<()> {
 
     let running = Running::of(&cluster);
     running.save(&folder.running())?;
+    cli::write_scripts(&running, folder)?;
     // From here on they live by themselves; had anything failed, they would be gone.
     cluster.leave_running();
     show(&running, folder, screen);
@@ -70,16 +72,16 @@ fn show(running: &Running, folder: &Folder, screen: &Screen) {
     }
 
     screen.heading("What to try");
-    for line in super::cli::story(running, folder) {
+    for line in cli::story(running, folder) {
         screen.line(format_args!("  {line}"));
     }
     screen.gap();
     screen.line("`./dev status` shows how it does; `./dev down` ends it and keeps its data.");
 }
 
-fn named_once<'a>(
-    name: &'a str,
+fn named_once(
+    name: &str,
     values: impl Iterator<Item = String>,
-) -> impl Iterator<Item = (&'a str, String)> {
+) -> impl Iterator<Item = (&str, String)> {
     std::iter::once(name).chain(std::iter::repeat("")).zip(values)
 }

@@ -114,17 +114,19 @@ fn rows(cells: &[Vec<Line>; 3], widths: [usize; 3]) -> Vec<String> {
 /// Breaks a line at its spaces; a word that is too long by itself is cut.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
+    let indent = text.len() - text.trim_start().len();
+    let mut line = " ".repeat(indent);
+    let mut is_empty = true;
+    for word in text.split_whitespace() {
         let room = width.saturating_sub(measure_text_width(&line));
-        let fits = measure_text_width(word) < room || line.is_empty();
-        if !fits {
-            lines.push(std::mem::replace(&mut line, INDENT.to_owned()));
-        } else if !line.is_empty() {
+        if !is_empty && measure_text_width(word) >= room {
+            lines.push(std::mem::replace(&mut line, INDENT.repeat(1 + indent / INDENT.len())));
+        } else if !is_empty {
             line.push(' ');
         }
         line.push_str(word);
         line = truncate_str(&line, width, "…").into_owned();
+        is_empty = false;
     }
     lines.push(line);
     lines
@@ -139,6 +141,7 @@ mod tests {
         assert_eq!(wrap("one two three", 9), ["one two", "  three"]);
         assert_eq!(wrap("one two", 7), ["one two"]);
         assert_eq!(wrap("", 7), [""]);
+        assert_eq!(wrap("  one two three", 9), ["  one two", "    three"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod texts_file;
 
 use std::{path::PathBuf, time::Duration};
 
-use sotto_testkit::Cluster;
+use sotto_testkit::{Cluster, process::ProcessId};
 
 use crate::{
     folder::{Folder, Passing},
@@ -80,12 +80,18 @@ pub(crate) async fn run(
     steps.begin("ending every process");
     cluster.stop().await?;
     steps.done();
+    screen.gap();
+    if all_happened {
+        screen.fine("all of it happened, and the server cannot read a word of it");
+    } else {
+        screen.wrong("not all of it happened as it should");
+    }
     Ok(all_happened)
 }
 
 fn say_what_runs(cluster: &Cluster, screen: &Screen) {
     let roles = cluster.roles().iter().map(|process| {
-        let pid = process.id().map_or(0, |id| id.pid());
+        let pid = process.id().map_or(0, ProcessId::pid);
         format!("{process} ({pid})")
     });
     let servers = cluster

@@ -7,6 +7,7 @@ use sotto_client::{
     Client, ClientConfig, EventStream, FixedToken, Me, RecoveryPhrase, StoreKey, Tuning,
 };
 use sotto_testkit::Cluster;
+use url::Url;
 
 /// A person of the demo.
 #[derive(Debug)]
@@ -20,17 +21,20 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Opens a new device of `app`'s user of that name.
+    /// Opens a new device of `app`'s user of that name, which tries the gateway of that
+    /// number first.
     pub(crate) async fn new(
         handle: &'static str,
         app: &str,
+        gateway: usize,
         tuning: Tuning,
         cluster: &Cluster,
     ) -> anyhow::Result<Self> {
         let (phrase, store_key) = fresh();
         let store = store_of(handle, cluster.dir())?;
-        let sockets =
+        let mut sockets: Vec<Url> =
             cluster.socket_urls().iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
+        sockets.rotate_left(gateway);
         let mut config = ClientConfig::new(
             cluster.domain(),
             cluster.rest_url().parse()?,

@@ -1,6 +1,7 @@
 //! Looking for what the server must not have, in everything it has.
 
 use console::style;
+use sotto_ids::AccountId;
 use sotto_testkit::{
     Cluster,
     search::{self, Needles, Overheard, Searched},
@@ -8,25 +9,34 @@ use sotto_testkit::{
 
 use crate::screen::Screen;
 
+/// What had to be looked through earlier, since Redis keeps little for long.
+#[derive(Debug)]
+pub(crate) struct Searches<'a> {
+    /// Everything that it was told.
+    pub(crate) overheard: &'a Overheard,
+    /// Everything that it held while people were connected.
+    pub(crate) in_redis: Searched,
+}
+
 /// Searches every store and every log. Says what was looked through, and returns
 /// whether nothing was found.
 ///
-/// `control` is something that *is* in the database: a search that does not find that
-/// would find nothing else either.
+/// `control` is the id of an account, which *is* in the database: a search that does not
+/// find that would find nothing else either.
 pub(crate) async fn nothing_is_found(
     needles: &Needles,
-    control: &str,
-    overheard: &Overheard,
+    control: AccountId,
+    searches: Searches<'_>,
     cluster: &Cluster,
     screen: &Screen,
 ) -> anyhow::Result<bool> {
-    let control = Needles::new([("the control", control)]);
+    let control = Needles::new([("the control", control.as_bytes())]);
     let sees = !search::postgres(cluster.database_url(), &control).await?.finds.is_empty();
 
     let mut places = vec![
         ("rows of Postgres", search::postgres(cluster.database_url(), needles).await?),
-        ("values in Redis", search::redis(cluster.redis_url(), needles).await?),
-        ("commands that Redis was given", overheard.search(needles)),
+        ("values in Redis", searches.in_redis),
+        ("commands that Redis was given", searches.overheard.search(needles)),
         ("log files", search::files(cluster.logs(), needles)?),
     ];
     if let Some(files) = cluster.servers().postgres_files() {
@@ -54,7 +64,7 @@ pub(crate) async fn nothing_is_found(
         screen.wrong(find);
     }
     if !sees {
-        screen.wrong("the search is blind: it does not even find a handle, which is public");
+        screen.wrong("the search is blind: it does not even find an account's id");
     }
     Ok(all.finds.is_empty() && sees)
 }

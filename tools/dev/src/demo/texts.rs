@@ -8,15 +8,20 @@ use std::{
 use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
-use sotto_client::{Body, Direction, Event, EventStream, Me, Message, PeerName, Tuning};
+use sotto_client::{Direction, Event, EventStream, Me, Message, PeerName, Tuning};
 use sotto_testkit::{
     Cluster,
     cluster::APPS,
-    search::{Needles, Overheard},
+    search::{self, Needles, Overheard},
 };
 use tokio::sync::Semaphore;
 
-use super::{PATIENCE, person::Person, proof, server_view::ServerView};
+use super::{
+    PATIENCE,
+    person::Person,
+    proof::{self, Searches},
+    server_view::ServerView,
+};
 use crate::{screen::Screen, steps};
 
 /// A message may take this long to be accepted or to arrive before the run is given up.
@@ -47,8 +52,8 @@ pub(crate) async fn play(
     // Nothing that happens may be missed by the one who counts it.
     let tuning = Tuning { event_buffer: 2 * texts.len() + 1_024, ..Tuning::default() };
     let overheard = Overheard::start(cluster.redis_url()).await?;
-    let mut alice = Person::new("alice", socialink, tuning.clone(), cluster).await?;
-    let mut bob = Person::new("bob", vignette, tuning, cluster).await?;
+    let mut alice = Person::new("alice", socialink, 0, tuning.clone(), cluster).await?;
+    let mut bob = Person::new("bob", vignette, 1, tuning, cluster).await?;
     alice.register().await?;
     let him = bob.register().await?;
     alice.client.add_contact(&"bob".parse::<PeerName>()?).await?;
@@ -66,15 +71,17 @@ pub(crate) async fn play(
     let second = send_live(live, in_flight, &him, &alice, &mut arrivals, screen).await?;
     bob.client.wait_drained(PATIENCE).await?;
     server.wait_until_waiting(0).await?;
+    let needles = needles(texts);
+    let in_redis = search::redis(cluster.redis_url(), &needles).await?;
     screen.fine("every row is gone from messages.queue");
 
     let as_sent = compare(texts, &history(&bob).await?, screen);
     report(queued.len(), sending, &[first, second], in_flight, screen);
 
     screen.heading("What the server could tell if it were asked");
-    let needles = needles(texts);
     screen.line(format_args!("  Searched for {SEARCHED_FOR} of the texts at most:"));
-    let nothing = proof::nothing_is_found(&needles, "alice", &overheard, cluster, screen).await?;
+    let searches = Searches { overheard: &overheard, in_redis };
+    let nothing = proof::nothing_is_found(&needles, him.account, searches, cluster, screen).await?;
     alice.client.close().await;
     bob.client.close().await;
     Ok(as_sent && nothing)
@@ -208,7 +215,7 @@ async fn history(bob: &Person) -> anyhow::Result<Vec<Message>> {
     let mut all: Vec<Message> = Vec::new();
     loop {
         let after = all.last().map_or(0, |message| message.position);
-        let page = bob.client.messages_after(after, PAGE.try_into()?).await?;
+        let page = bob.client.messages_after(after, PAGE).await?;
         if page.is_empty() {
             return Ok(all);
         }
