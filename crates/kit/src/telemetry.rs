@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, io::IsTerminal as _, time::Duration};
 
+use metrics::{describe_counter, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{
     global,
@@ -159,13 +160,23 @@ fn span_provider(
 fn install_metrics() -> Result<MetricsHandle, TelemetryError> {
     use metrics_exporter_prometheus::Matcher;
 
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
         .and_then(|builder| builder.set_buckets(&COUNTS))
         .map_err(|_| TelemetryError::Twice)?
         .install_recorder()
         .map(MetricsHandle)
-        .map_err(|_| TelemetryError::Twice)
+        .map_err(|_| TelemetryError::Twice)?;
+    describe_counter!(
+        "sotto_http_requests_total",
+        "Requests that were answered, by method, pattern of the route and status"
+    );
+    describe_histogram!(
+        "sotto_http_request_seconds",
+        metrics::Unit::Seconds,
+        "Time until a request was answered, with the same labels"
+    );
+    Ok(handle)
 }
 
 impl Telemetry {
