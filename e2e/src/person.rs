@@ -94,6 +94,32 @@ impl Person {
         self.events = self.client.events();
     }
 
+    /// Ends the app on this device, copies its store, and starts it twice: as it was, and
+    /// from the copy, which tries the gateway of that number first.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn copy_device(self, cluster: &Cluster, gateway: usize) -> (Self, Self) {
+        self.client.clone().close().await;
+        let (config, store) = config(cluster, gateway);
+        std::fs::copy(&self.config.store_path, &config.store_path).expect("copy the store");
+        let client = open(&config, &self.app_token).await;
+        let copy = Self {
+            events: client.events(),
+            client,
+            account: self.account,
+            words: self.words.clone(),
+            app_token: self.app_token.clone(),
+            config,
+            store,
+        };
+        let mut original = self;
+        original.client = open(&original.config, &original.app_token).await;
+        original.events = original.client.events();
+        (original, copy)
+    }
+
     /// Where the store of the device is.
     pub fn store_file(&self) -> PathBuf {
         self.store.path().join("store.db")
@@ -160,8 +186,7 @@ impl Person {
         let mut all = Vec::new();
         let mut position = 0;
         loop {
-            let page =
-                self.client.messages_after(position, PAGE).await.expect("read the messages");
+            let page = self.client.messages_after(position, PAGE).await.expect("read the messages");
             let Some(last) = page.last() else { return all };
             position = last.position;
             all.extend(page.into_iter().filter(|one| one.direction == Direction::Received));

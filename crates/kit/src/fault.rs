@@ -175,11 +175,16 @@ pub fn status(fault: &impl Fault) -> tonic::Status {
 
 /// The one place where a failed request is logged, with its whole chain.
 fn log_once(fault: &impl Fault) {
-    if fault.code().is_ours() {
-        tracing::error!(reason = fault.reason(), error = chain(fault), "request failed");
-    } else {
+    match fault.code() {
+        Code::Internal => {
+            tracing::error!(reason = fault.reason(), error = chain(fault), "request failed");
+        }
+        // What is away is away for many requests; whoever it is says so at ERROR once.
+        Code::Unavailable => {
+            tracing::warn!(reason = fault.reason(), error = chain(fault), "request put off");
+        }
         // The text of a caller's fault may name what the caller sent.
-        tracing::debug!(reason = fault.reason(), "request refused");
+        _ => tracing::debug!(reason = fault.reason(), "request refused"),
     }
 }
 

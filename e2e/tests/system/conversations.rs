@@ -75,12 +75,8 @@ async fn an_outbox_that_was_filled_offline_survives_a_restart_and_keeps_its_orde
 /// them there.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_follow_a_device_from_a_gateway_that_ends_to_another() {
-    let cluster = Cluster::builder()
-        .gateways(2)
-        .setting("gateway.drain.window", "1s")
-        .start()
-        .await
-        .unwrap();
+    let cluster =
+        Cluster::builder().gateways(2).setting("gateway.drain.window", "1s").start().await.unwrap();
     let alice = Person::register(&cluster, "socialink", "alice", 0).await;
     let mut bob = Person::register(&cluster, "vignette", "bob", 1).await;
     let bob_id = alice.meet("bob").await;
@@ -90,10 +86,7 @@ async fn messages_follow_a_device_from_a_gateway_that_ends_to_another() {
     bob.receives(1).await;
 
     cluster.stop_one(Role::Gateway, 1).await.unwrap();
-    bob.events
-        .wait_for(PATIENCE, |event| matches!(event, Event::Connected))
-        .await
-        .unwrap();
+    bob.events.wait_for(PATIENCE, |event| matches!(event, Event::Connected)).await.unwrap();
     alice.send(bob_id, "after").await;
 
     assert_eq!(bob.receives(2).await, ["before", "after"]);
@@ -103,5 +96,32 @@ async fn messages_follow_a_device_from_a_gateway_that_ends_to_another() {
         if sockets >= 2.0 { Ok(()) } else { Err(sockets.to_string()) }
     })
     .await;
+    cluster.stop().await.unwrap();
+}
+
+/// Each has opened a session with the other before either hears of it; they settle on
+/// one, and what was said in the other is read all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_may_write_first_at_the_same_time() {
+    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let bob = Person::register(&cluster, "vignette", "bob", 1).await;
+    let (bob_id, alice_id) = (alice.meet("bob").await, bob.meet("alice").await);
+
+    alice.write(bob_id, "alice begins").await;
+    bob.write(alice_id, "bob begins").await;
+    alice.go_online().await;
+    bob.go_online().await;
+    alice.receives(1).await;
+    bob.receives(1).await;
+    for round in 0..5 {
+        alice.send(bob_id, &format!("ping {round}")).await;
+        bob.send(alice_id, &format!("pong {round}")).await;
+    }
+
+    let pings = ["alice begins", "ping 0", "ping 1", "ping 2", "ping 3", "ping 4"];
+    let pongs = ["bob begins", "pong 0", "pong 1", "pong 2", "pong 3", "pong 4"];
+    assert_eq!(bob.receives(6).await, pings);
+    assert_eq!(alice.receives(6).await, pongs);
     cluster.stop().await.unwrap();
 }

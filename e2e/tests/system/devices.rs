@@ -1,8 +1,9 @@
 //! People with several devices.
 
 use futures_util::future::join_all;
-use sotto_e2e::Person;
-use sotto_testkit::{Cluster, Role};
+use sotto_client::ConnectionState;
+use sotto_e2e::{PATIENCE, Person};
+use sotto_testkit::{Cluster, Role, wait_for};
 
 /// C06, C25: two devices of one account each receive each message once, sender and
 /// receivers on different gateways, and the sends spread over two replicas.
@@ -65,5 +66,32 @@ async fn a_device_that_was_just_added_gets_the_next_message() {
 
     assert_eq!(laptop.receives(1).await, ["to both"]);
     assert_eq!(bob.receives(2).await, ["to the phone", "to both"]);
+    cluster.stop().await.unwrap();
+}
+
+/// A store that was copied, or restored from a backup, is the same device twice. The
+/// newer connection has the place, and the older one does not fight for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_connects_twice_is_in_the_newer_place_only() {
+    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let alice_id = bob.meet("alice").await;
+    let (older, newer) = alice.copy_device(&cluster, 1).await;
+    older.go_online().await;
+
+    newer.go_online().await;
+
+    let states = older.client.connection();
+    wait_for(PATIENCE, "the older connection to end for good", || async {
+        let state = states.borrow().clone();
+        let displaced = ConnectionState::Stopped { reason: "displaced".to_owned() };
+        if state == displaced { Ok(()) } else { Err(state) }
+    })
+    .await;
+    bob.go_online().await;
+    bob.send(alice_id, "where are you?").await;
+    assert_eq!(newer.receives(1).await, ["where are you?"]);
+    assert_eq!(older.received().await, [""; 0]);
     cluster.stop().await.unwrap();
 }

@@ -5,4 +5,5 @@
 mod conversations;
 mod crashes;
 mod devices;
+mod outages;
 mod privacy;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::End;
 use crate::{
-    ClientError,
+    ClientError, ConnectionState, Event,
     backoff::Backoff,
     chain::{self, Whose},
     client::Inner,
@@ -20,6 +20,13 @@ use crate::{
 
 /// Chains that are looked up at once on a sender's word.
 const MAX_CLAIMS: usize = 16;
+
+/// What a server delivers.
+pub(super) enum Delivered {
+    Envelope(Envelope),
+    /// All that waited when the socket opened has been delivered.
+    QueueEmpty,
+}
 
 /// What came of looking somebody up.
 enum Done {
@@ -40,6 +47,8 @@ pub(super) struct Inbox {
     waiting: HashMap<AccountUuid, Vec<Envelope>>,
     lookups: FuturesUnordered<BoxFuture<'static, Done>>,
     claims: Vec<AccountUuid>,
+    /// The server's queue is empty, and this has not been told yet.
+    queue_empty: bool,
 }
 
 impl Inbox {
@@ -50,10 +59,11 @@ impl Inbox {
             waiting: HashMap::new(),
             lookups: FuturesUnordered::new(),
             claims: Vec::new(),
+            queue_empty: false,
         }
     }
 
-    pub(super) async fn run(mut self, mut delivered: mpsc::Receiver<Envelope>) -> End {
+    pub(super) async fn run(mut self, mut delivered: mpsc::Receiver<Delivered>) -> End {
         let most = self.inner.config.tuning.receive_batch.max(1);
         let mut batch = Vec::with_capacity(most);
         loop {
@@ -62,7 +72,15 @@ impl Inbox {
                     if count == 0 {
                         return End::lost("connection_lost");
                     }
-                    self.take_in(std::mem::take(&mut batch), false).await
+                    let envelopes = batch.drain(..).filter_map(|one| match one {
+                        Delivered::Envelope(envelope) => Some(envelope),
+                        Delivered::QueueEmpty => {
+                            self.queue_empty = true;
+                            None
+                        }
+                    });
+                    let envelopes = envelopes.collect();
+                    self.take_in(envelopes, false).await
                 }
                 Some(done) = self.lookups.next(), if !self.lookups.is_empty() => {
                     self.looked_up(done).await
@@ -73,6 +91,16 @@ impl Inbox {
                 tracing::error!(reason = error.reason(), "envelopes could not be stored");
                 return End::lost(error.reason());
             }
+            self.tell_queue_empty();
+        }
+    }
+
+    /// Tells that all that waited has been taken in, once it has.
+    fn tell_queue_empty(&mut self) {
+        if self.queue_empty && self.waiting.is_empty() {
+            self.queue_empty = false;
+            self.inner.connection.send_replace(ConnectionState::Online);
+            self.inner.tell(Event::QueueEmpty);
         }
     }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     End, REQUEST_PENDING, ack, close,
-    inbox::Inbox,
+    inbox::{Delivered, Inbox},
     sender,
     socket::{self, Incoming, Reader, Refusal, Writer},
     upkeep,
@@ -145,7 +145,7 @@ fn is_final(reason: &str) -> bool {
 
 /// What the loops of one connection tell each other.
 struct Lines {
-    delivered: mpsc::Sender<sotto_proto::socket::Envelope>,
+    delivered: mpsc::Sender<Delivered>,
     answers: mpsc::Sender<ServerFrame>,
     prekeys_low: Arc<Notify>,
     expires_at_ms: watch::Sender<u64>,
@@ -257,7 +257,7 @@ async fn read(inner: &Arc<Inner>, mut reader: Reader, lines: &Lines, heartbeat: 
         match frame.body {
             Some(Body::Goodbye(said)) => goodbye = Some(said),
             Some(_) => {
-                if !pass_on(inner, frame, lines).await {
+                if !pass_on(frame, lines).await {
                     return End::lost("connection_lost");
                 }
             }
@@ -267,11 +267,11 @@ async fn read(inner: &Arc<Inner>, mut reader: Reader, lines: &Lines, heartbeat: 
 }
 
 /// Passes a frame on; `false` where nobody takes it.
-async fn pass_on(inner: &Arc<Inner>, frame: ServerFrame, lines: &Lines) -> bool {
+async fn pass_on(frame: ServerFrame, lines: &Lines) -> bool {
     match frame.body {
         Some(Body::Deliver(deliver)) => {
             for envelope in deliver.envelopes {
-                if lines.delivered.send(envelope).await.is_err() {
+                if lines.delivered.send(Delivered::Envelope(envelope)).await.is_err() {
                     return false;
                 }
             }
@@ -285,9 +285,9 @@ async fn pass_on(inner: &Arc<Inner>, frame: ServerFrame, lines: &Lines) -> bool 
             }
             tracing::warn!(reason = error.reason, "the server refused a frame");
         }
+        // After what was delivered before it, so that it is true when it is told.
         Some(Body::QueueEmpty(_)) => {
-            inner.connection.send_replace(ConnectionState::Online);
-            inner.tell(Event::QueueEmpty);
+            return lines.delivered.send(Delivered::QueueEmpty).await.is_ok();
         }
         Some(Body::PrekeysLow(_)) => lines.prekeys_low.notify_one(),
         Some(Body::Authenticated(authenticated)) => {

@@ -31,6 +31,7 @@ pub struct Builder {
     durability: Durability,
     life: Life,
     fresh_database: bool,
+    private_servers: bool,
     settings: Vec<(String, toml::Value)>,
 }
 
@@ -43,6 +44,7 @@ impl Default for Builder {
             durability: Durability::Durable,
             life: Life::Leashed,
             fresh_database: true,
+            private_servers: false,
             settings: Vec::new(),
         }
     }
@@ -92,6 +94,14 @@ impl Builder {
         self
     }
 
+    /// Starts servers of its own even where the environment names some: for tests that
+    /// kill them, or read their files.
+    #[must_use]
+    pub fn on_private_servers(mut self) -> Self {
+        self.private_servers = true;
+        self
+    }
+
     /// Sets a setting of every process, such as `("telemetry.log_level", "debug")`.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl Into<toml::Value>) -> Self {
@@ -126,14 +136,18 @@ impl Builder {
         fs::create_dir_all(&logs)?;
 
         tell("starting Postgres and Redis");
-        let servers = Servers::start(&Wanted {
+        let wanted = Wanted {
             dir: dir.clone(),
             logs: logs.clone(),
             durability: self.durability,
             life: self.life,
             fresh_database: self.fresh_database,
-        })
-        .await?;
+        };
+        let servers = if self.private_servers {
+            Servers::start_private(&wanted).await?
+        } else {
+            Servers::start(&wanted).await?
+        };
 
         let apps: BTreeMap<String, App> = APPS
             .into_iter()

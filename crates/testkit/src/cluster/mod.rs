@@ -170,9 +170,17 @@ impl Cluster {
     ///
     /// When the process does not answer.
     pub async fn metric(&self, role: Role, index: usize, name: &str) -> anyhow::Result<f64> {
+        Ok(sum_of_metric(&self.metrics(role, index).await?, name))
+    }
+
+    /// All metrics of a process, in Prometheus' text form.
+    ///
+    /// # Errors
+    ///
+    /// When the process does not answer.
+    pub async fn metrics(&self, role: Role, index: usize) -> anyhow::Result<String> {
         let url = format!("{}/metrics", self.ops_url(role, index));
-        let text = self.http.get(url).send().await?.error_for_status()?.text().await?;
-        Ok(sum_of_metric(&text, name))
+        Ok(self.http.get(url).send().await?.error_for_status()?.text().await?)
     }
 
     /// Lets detached processes live on without this handle.

@@ -66,6 +66,26 @@ impl Servers {
         Ok(Self { database, postgres, redis, database_url, redis_url })
     }
 
+    /// Starts private ones, whatever the environment names: to be killed, or read from
+    /// outside.
+    ///
+    /// # Errors
+    ///
+    /// When a program is missing, or a server does not come up.
+    pub async fn start_private(wanted: &Wanted) -> anyhow::Result<Self> {
+        let (postgres, redis) =
+            tokio::join!(Self::private_postgres_of(wanted), Self::private_redis_of(wanted));
+        let (postgres, database_url) = postgres?;
+        let (redis, redis_url) = redis?;
+        Ok(Self {
+            database: None,
+            postgres: Some(postgres),
+            redis: Some(redis),
+            database_url,
+            redis_url,
+        })
+    }
+
     async fn postgres(
         wanted: &Wanted,
     ) -> anyhow::Result<(Option<Postgres>, Option<FreshDatabase>, String)> {
@@ -84,6 +104,11 @@ impl Servers {
             // A server that may lose what it has confirmed shows nothing where
             // durability is to be shown; this machine has a better one.
         }
+        let (postgres, url) = Self::private_postgres_of(wanted).await?;
+        Ok((Some(postgres), None, url))
+    }
+
+    async fn private_postgres_of(wanted: &Wanted) -> anyhow::Result<(Postgres, String)> {
         let postgres = Postgres::start(postgres::Options {
             dir: wanted.dir.join("postgres"),
             log: wanted.logs.join("postgres.log"),
@@ -93,13 +118,18 @@ impl Servers {
         .await?;
         postgres.create_database_if_missing(DATABASE).await?;
         let url = postgres.url(DATABASE);
-        Ok((Some(postgres), None, url))
+        Ok((postgres, url))
     }
 
     async fn redis(wanted: &Wanted) -> anyhow::Result<(Option<Redis>, String)> {
         if let Some(url) = environment::redis_url() {
             return Ok((None, url));
         }
+        let (redis, url) = Self::private_redis_of(wanted).await?;
+        Ok((Some(redis), url))
+    }
+
+    async fn private_redis_of(wanted: &Wanted) -> anyhow::Result<(Redis, String)> {
         let redis = Redis::start(redis::Options {
             dir: wanted.dir.join("redis"),
             log: wanted.logs.join("redis.log"),
@@ -107,7 +137,7 @@ impl Servers {
         })
         .await?;
         let url = redis.url();
-        Ok((Some(redis), url))
+        Ok((redis, url))
     }
 
     /// The database, with its password.

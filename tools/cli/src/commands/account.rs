@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use sotto_client::{Client, ClientError, RecoveryPhrase, ids::Handle};
+use sotto_client::{Client, ClientError, Phase, RecoveryPhrase, ids::Handle};
 
 use crate::{failure::Failure, output::Output};
 
@@ -15,20 +15,29 @@ pub(super) async fn register(
     client: &Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let phrase = if let Some(file) = words_file {
-        std::fs::read_to_string(&file)
+    let phase = client.me().await?.map(|me| me.phase);
+    let phrase = match (words_file, phase) {
+        (_, Some(Phase::Ready | Phase::Requested)) => {
+            return Err(ClientError::AlreadyRegistered.into());
+        }
+        (Some(file), _) => std::fs::read_to_string(&file)
             .map_err(|error| Failure::Profile(format!("{}: {error}", file.display())))?
-            .parse()?
-    } else {
-        let phrase = fresh_phrase();
-        output.print(&json!({ "type": "recovery_words", "words": phrase.words() }), || {
-            format!(
-                "Write these 24 words down. They are the only way back to a lost account, and \
-                 are shown this once:\n\n  {}\n",
-                phrase.words()
-            )
-        })?;
-        phrase
+            .parse()?,
+        // Begun with words that were printed then.
+        (None, Some(Phase::Made)) => return Err(ClientError::OtherPhrase.into()),
+        // The account is at the server; what remains does not need the words.
+        (None, Some(Phase::Certified)) => fresh_phrase(),
+        (None, None) => {
+            let phrase = fresh_phrase();
+            output.print(&json!({ "type": "recovery_words", "words": phrase.words() }), || {
+                format!(
+                    "Write these 24 words down. They are the only way back to a lost account, \
+                     and are shown this once:\n\n  {}\n",
+                    phrase.words()
+                )
+            })?;
+            phrase
+        }
     };
     let me = client.register(&phrase, handle.as_ref()).await?;
     Ok(output.me(&me)?)

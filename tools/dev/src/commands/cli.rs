@@ -22,7 +22,8 @@ pub(super) fn write_scripts(running: &Running, folder: &Folder) -> anyhow::Resul
         let path = script_of(token, folder);
         // Each person tries another gateway first.
         let mut sockets = running.socket_urls.clone();
-        sockets.rotate_left(gateway % sockets.len().max(1));
+        let first = gateway % sockets.len().max(1);
+        sockets.rotate_left(first);
         let profile = folder.up().join("people").join(&token.user);
         let settings = [
             ("SOTTO_PROFILE", profile.display().to_string()),
