@@ -95,6 +95,12 @@ pub enum Body {
     /// goes missing unnoticed.
     Unreadable {
         /// A stable word for the cause.
+        ///
+        /// Of the ciphertext: `decryption_failed`, `session_not_found`,
+        /// `session_broken`, `prekey_not_found`, `malformed_ciphertext`,
+        /// `unknown_ciphertext_type`, `unknown_ciphertext_version`, `low_order_key`,
+        /// `protocol`. Of its sender: `identity_mismatch`, `sender_not_in_chain`. Of
+        /// what was in it: `malformed_content`, `unknown_content`, `text_length`.
         reason: String,
     },
 }
@@ -129,7 +135,9 @@ pub enum MessageState {
     Accepted,
     /// Refused for good.
     Failed {
-        /// A stable word for the cause.
+        /// A stable word for the cause: the server's, [`crate::Distrust::reason`],
+        /// or `frame_too_large`, where a long text to many devices does not fit into
+        /// a frame.
         reason: String,
     },
     /// Came in and is stored.

@@ -119,11 +119,7 @@ impl TryFrom<&[u8]> for AccountUuid {
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
         let uuid = Uuid::from_slice(bytes).map_err(|_| MalformedAccountUuid)?;
-        if uuid.get_version_num() == 8 {
-            Ok(Self(uuid))
-        } else {
-            Err(MalformedAccountUuid)
-        }
+        if uuid.get_version_num() == 8 { Ok(Self(uuid)) } else { Err(MalformedAccountUuid) }
     }
 }
 

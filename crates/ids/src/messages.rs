@@ -35,11 +35,7 @@ macro_rules! uuid_v7 {
 
             fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
                 let uuid = Uuid::from_slice(bytes).map_err(|_| MalformedMessageId)?;
-                if uuid.get_version_num() == 7 {
-                    Ok(Self(uuid))
-                } else {
-                    Err(MalformedMessageId)
-                }
+                if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(MalformedMessageId) }
             }
         }
 
@@ -125,7 +121,10 @@ mod tests {
     use crate::{AccountId, DeviceId};
 
     fn device(account: u8, device: u32) -> DeviceAddress {
-        DeviceAddress::new(AccountId::new([account; 32]).uuid(), DeviceId::try_from(device).unwrap())
+        DeviceAddress::new(
+            AccountId::new([account; 32]).uuid(),
+            DeviceId::try_from(device).unwrap(),
+        )
     }
 
     #[test]

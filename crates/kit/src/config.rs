@@ -48,11 +48,7 @@ where
 
     let mut problems = Vec::new();
     config.validate(&mut problems);
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(ConfigError::Invalid(problems))
-    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
 }
 
 /// A number of bytes, written as `"64KiB"`, `"1MiB"`, `"1GiB"` or `"512B"`.

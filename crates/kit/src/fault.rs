@@ -157,9 +157,7 @@ impl ResponseError for Problem {
             let seconds = after.as_millis().div_ceil(1000);
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        response
-            .content_type("application/problem+json")
-            .body(self.body().to_string())
+        response.content_type("application/problem+json").body(self.body().to_string())
     }
 }
 

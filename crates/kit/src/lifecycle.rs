@@ -30,7 +30,10 @@ impl Lifecycle {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        #[expect(clippy::disallowed_methods, reason = "tracked here, so that the end waits for it")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tracked here, so that the end waits for it"
+        )]
         tokio::spawn(self.tasks.track_future(async move {
             task.await;
             tracing::trace!(task = name, "task ended");

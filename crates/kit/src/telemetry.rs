@@ -8,11 +8,7 @@ use std::{collections::HashMap, io::IsTerminal as _, time::Duration};
 
 use metrics::{describe_counter, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use opentelemetry::{
-    global,
-    propagation::Extractor,
-    trace::TracerProvider as _,
-};
+use opentelemetry::{global, propagation::Extractor, trace::TracerProvider as _};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{
     Resource,
@@ -21,7 +17,9 @@ use opentelemetry_sdk::{
 };
 use serde::{Deserialize, Serialize};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::config::{Validate, require};
 
@@ -197,7 +195,8 @@ pub fn adopt_parent(span: &tracing::Span, headers: impl Fn(&str) -> Option<Strin
     if carrier.is_empty() {
         return;
     }
-    let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(&carrier)));
+    let parent =
+        global::get_text_map_propagator(|propagator| propagator.extract(&Carrier(&carrier)));
     // It fails only where no tracer is set up, and then there is nothing to adopt.
     let _ = span.set_parent(parent);
 }

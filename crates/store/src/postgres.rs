@@ -61,10 +61,7 @@ pub enum PostgresError {
 /// # Errors
 ///
 /// See [`PostgresError`].
-pub async fn connect(
-    config: &PostgresConfig,
-    role: &'static str,
-) -> Result<PgPool, PostgresError> {
+pub async fn connect(config: &PostgresConfig, role: &'static str) -> Result<PgPool, PostgresError> {
     let options = options(config)?;
     check_migrations(&options).await?;
     PgPoolOptions::new()

@@ -62,8 +62,8 @@ impl fmt::Debug for Redis {
 /// See [`RedisConnectError`].
 pub async fn connect(config: &RedisConfig) -> Result<Redis, RedisConnectError> {
     let url = config.url.reveal().map_err(RedisConnectError::Setting)?;
-    let client = Client::open(url)
-        .map_err(|_| RedisConnectError::Setting("not a Redis URL".to_owned()))?;
+    let client =
+        Client::open(url).map_err(|_| RedisConnectError::Setting("not a Redis URL".to_owned()))?;
     let settings = ConnectionManagerConfig::new()
         .set_response_timeout(Some(config.response_timeout))
         .set_connection_timeout(Some(config.response_timeout))

@@ -19,12 +19,9 @@ use sotto_store::{
 
 async fn redis() -> Redis {
     let url = std::env::var("REDIS_URL").expect("REDIS_URL names a Redis for tests");
-    connect(&RedisConfig {
-        url: Secret::from_value(url),
-        response_timeout: Duration::from_secs(5),
-    })
-    .await
-    .unwrap()
+    connect(&RedisConfig { url: Secret::from_value(url), response_timeout: Duration::from_secs(5) })
+        .await
+        .unwrap()
 }
 
 async fn places() -> Places {
@@ -83,10 +80,8 @@ async fn a_notice_reaches_the_gateway_where_the_device_is() {
     places.claim(device, &place(&gateway, 7)).await.unwrap();
     let mut heard = notices.subscribe(&gateway).await.unwrap();
 
-    let sent = notices
-        .notify_device(device, |connection| Notice::Displaced { connection })
-        .await
-        .unwrap();
+    let sent =
+        notices.notify_device(device, |connection| Notice::Displaced { connection }).await.unwrap();
 
     assert!(sent);
     assert_eq!(heard.next().await, Some(Notice::Displaced { connection: 7 }));

@@ -4,91 +4,18 @@
 
 mod node_client;
 
-use std::{sync::Arc, time::Duration};
-
-use rand::{SeedableRng as _, rngs::StdRng};
-use sotto_client::{
-    Body, Client, ClientConfig, Event, EventStream, FixedToken, PeerName, RecoveryPhrase, StoreKey,
-};
-use sotto_ids::AccountId;
+use sotto_e2e::Person;
 use sotto_testkit::Cluster;
-use tempfile::TempDir;
 
 use self::node_client::NodeClient;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A device of somebody with our own client.
-struct Person {
-    client: Client,
-    account: AccountId,
-    events: EventStream,
-    _store: TempDir,
-}
-
-impl Person {
-    async fn register(cluster: &Cluster, app: &str, user: &str, seed: u64) -> Self {
-        let (client, store) = open(cluster, app, user).await;
-        let phrase = RecoveryPhrase::generate(&mut StdRng::seed_from_u64(seed));
-        let me = client.register(&phrase, None).await.unwrap();
-        Self { events: client.events(), client, account: me.account, _store: store }
-    }
-
-    /// Another device of the same user.
-    async fn second_device(&self, cluster: &Cluster, app: &str, user: &str) -> Self {
-        let (client, store) = open(cluster, app, user).await;
-        let request = client.request_device(self.account).await.unwrap();
-        self.client.approve_device(&request).await.unwrap();
-        client.finish_device().await.unwrap();
-        Self { events: client.events(), client, account: self.account, _store: store }
-    }
-
-    async fn meet(&self, account: &str) -> AccountId {
-        self.client.add_contact(&account.parse::<PeerName>().unwrap()).await.unwrap().account
-    }
-
-    async fn go_online(&self) {
-        self.client.go_online().await.unwrap();
-        self.client.wait_connected(PATIENCE).await.unwrap();
-    }
-
-    async fn send(&self, to: AccountId, text: &str) {
-        self.client.send_text(to, text).await.unwrap();
-        self.client.flush(PATIENCE).await.unwrap();
-    }
-
-    async fn receive(&mut self) -> (AccountId, String) {
-        let is_message = |event: &Event| matches!(event, Event::Message(_));
-        let Event::Message(message) = self.events.wait_for(PATIENCE, is_message).await.unwrap()
-        else {
-            unreachable!("the event was asked for by its kind");
-        };
-        match message.body {
-            Body::Text(text) => (message.peer, text),
-            other => panic!("not a text: {other:?}"),
-        }
-    }
-}
-
-async fn open(cluster: &Cluster, app: &str, user: &str) -> (Client, TempDir) {
-    let store = TempDir::new().unwrap();
-    let config = ClientConfig::new(
-        cluster.domain(),
-        cluster.rest_url().parse().unwrap(),
-        vec![cluster.socket_url(0).parse().unwrap()],
-        store.path().join("store"),
-        StoreKey::new([7; 32]),
-    );
-    let token = FixedToken(cluster.app_token(app, user));
-    (Client::open(config, Arc::new(token)).await.unwrap(), store)
-}
 
 /// Our client opens the session, with a first message to somebody who is not there.
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_own_library_reads_our_first_message_and_answers() {
     let Some(mut node) = NodeClient::start().await else { return };
     let cluster = Cluster::builder().start().await.unwrap();
-    let mut alice = Person::register(&cluster, "socialink", "alice", 1).await;
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let alice_id = alice.account.to_string();
     let bob = node.register(&cluster, "vignette", "bob").await;
     let bob_id = alice.meet(&bob).await;
 
@@ -100,17 +27,17 @@ async fn signals_own_library_reads_our_first_message_and_answers() {
     node.connect().await;
 
     for text in waiting {
-        assert_eq!(node.receive().await, (alice.account.to_string(), text.to_owned()));
+        assert_eq!(node.receive().await, (alice_id.clone(), text.to_owned()));
     }
     node.drained().await;
     assert_eq!(node.one_time_keys().await, (19, 19), "the session took one key of each kind");
 
-    for round in 0..5 {
-        let (question, answer) = (format!("question {round}"), format!("answer {round}"));
-        node.send(&alice.account.to_string(), &answer).await;
-        assert_eq!(alice.receive().await, (bob_id, answer));
+    for round in 1..=5 {
+        let (answer, question) = (format!("answer {round}"), format!("question {round}"));
+        node.send(&alice_id, &answer).await;
+        assert_eq!(alice.receives(round).await.last(), Some(&answer));
         alice.send(bob_id, &question).await;
-        assert_eq!(node.receive().await.1, question);
+        assert_eq!(node.receive().await, (alice_id.clone(), question));
     }
     cluster.stop().await.unwrap();
 }
@@ -121,7 +48,8 @@ async fn signals_own_library_reads_our_first_message_and_answers() {
 async fn our_client_reads_the_first_message_of_signals_own_library_and_answers() {
     let Some(mut node) = NodeClient::start().await else { return };
     let cluster = Cluster::builder().start().await.unwrap();
-    let mut carol = Person::register(&cluster, "vignette", "carol", 2).await;
+    let carol = Person::register(&cluster, "vignette", "carol", 0).await;
+    let carol_id = carol.account.to_string();
     let dave = node.register(&cluster, "socialink", "dave").await;
 
     node.connect().await;
@@ -129,24 +57,22 @@ async fn our_client_reads_the_first_message_of_signals_own_library_and_answers()
     let long = "x".repeat(10_000);
     let waiting = ["Is anybody there?", &long, "Even so, good night."];
     for text in waiting {
-        node.send(&carol.account.to_string(), text).await;
+        node.send(&carol_id, text).await;
     }
     carol.go_online().await;
 
-    let mut dave_id = None;
-    for text in waiting {
-        let (from, received) = carol.receive().await;
-        assert_eq!((from.to_string(), received.as_str()), (dave.clone(), text));
-        dave_id = Some(from);
-    }
+    assert_eq!(carol.receives(waiting.len()).await, waiting);
+    let conversations = carol.client.conversations().await.unwrap();
+    assert_eq!(conversations.len(), 1);
+    assert_eq!(conversations[0].peer.to_string(), dave);
 
-    for round in 0..5 {
-        let answer = format!("answer {round}");
-        carol.send(dave_id.unwrap(), &answer).await;
-        assert_eq!(node.receive().await, (carol.account.to_string(), answer));
-        let question = format!("question {round}");
-        node.send(&carol.account.to_string(), &question).await;
-        assert_eq!(carol.receive().await.1, question);
+    for round in 1..=5 {
+        let (answer, question) = (format!("answer {round}"), format!("question {round}"));
+        carol.send(conversations[0].peer, &answer).await;
+        assert_eq!(node.receive().await, (carol_id.clone(), answer));
+        node.send(&carol_id, &question).await;
+        let received = carol.receives(waiting.len() + round).await;
+        assert_eq!(received.last(), Some(&question));
     }
     cluster.stop().await.unwrap();
 }
@@ -156,20 +82,18 @@ async fn our_client_reads_the_first_message_of_signals_own_library_and_answers()
 async fn signals_own_library_reaches_a_device_that_was_added_in_between() {
     let Some(mut node) = NodeClient::start().await else { return };
     let cluster = Cluster::builder().start().await.unwrap();
-    let mut phone = Person::register(&cluster, "vignette", "erin", 3).await;
-    let frank = node.register(&cluster, "socialink", "frank").await;
+    let phone = Person::register(&cluster, "vignette", "erin", 0).await;
+    let erin_id = phone.account.to_string();
+    node.register(&cluster, "socialink", "frank").await;
     phone.go_online().await;
     node.connect().await;
-    node.send(&phone.account.to_string(), "to the one").await;
-    assert_eq!(phone.receive().await.1, "to the one");
+    node.send(&erin_id, "to the one").await;
 
-    let mut laptop = phone.second_device(&cluster, "vignette", "erin").await;
+    let laptop = phone.add_device(&cluster, 0).await;
     laptop.go_online().await;
-    node.send(&phone.account.to_string(), "to both").await;
+    node.send(&erin_id, "to both").await;
 
-    for device in [&mut phone, &mut laptop] {
-        let (from, text) = device.receive().await;
-        assert_eq!((from.to_string(), text.as_str()), (frank.clone(), "to both"));
-    }
+    assert_eq!(phone.receives(2).await, ["to the one", "to both"]);
+    assert_eq!(laptop.receives(1).await, ["to both"]);
     cluster.stop().await.unwrap();
 }

@@ -131,7 +131,7 @@ async fn secrets_of(people: &[&Person]) -> Needles {
 /// The private keys in a device's store, read behind the back of the client.
 fn private_keys_of(person: &Person) -> Vec<(String, Vec<u8>)> {
     let store = Connection::open(person.store_file()).unwrap();
-    let key: String = STORE_KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = STORE_KEY.map(|byte| format!("{byte:02x}")).concat();
     store.pragma_update(None, "key", format!("x'{key}'")).unwrap();
     let columns = ["account_secret", "device_secret", "identity_secret", "mls_secret"];
     columns

@@ -33,7 +33,7 @@ use crate::{
 /// the connection ends and the store is closed; [`Client::close`] waits for that.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     _ends_with_the_last: Arc<DropGuard>,
 }
 

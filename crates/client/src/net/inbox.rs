@@ -22,7 +22,7 @@ use crate::{
 const MAX_CLAIMS: usize = 16;
 
 /// What a server delivers.
-pub(super) enum Delivered {
+pub(crate) enum Delivered {
     Envelope(Envelope),
     /// All that waited when the socket opened has been delivered.
     QueueEmpty,
@@ -41,7 +41,7 @@ enum Done {
 /// Frames that wait are taken together, as one transaction costs one flush to
 /// disk. Envelopes of an unknown sender wait until its chain is there, and all
 /// later ones of that sender behind them.
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     inner: Arc<Inner>,
     acks: mpsc::Sender<EnvelopeId>,
     waiting: HashMap<AccountUuid, Vec<Envelope>>,
@@ -52,7 +52,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(inner: Arc<Inner>, acks: mpsc::Sender<EnvelopeId>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, acks: mpsc::Sender<EnvelopeId>) -> Self {
         Self {
             inner,
             acks,
@@ -63,7 +63,7 @@ impl Inbox {
         }
     }
 
-    pub(super) async fn run(mut self, mut delivered: mpsc::Receiver<Delivered>) -> End {
+    pub(crate) async fn run(mut self, mut delivered: mpsc::Receiver<Delivered>) -> End {
         let most = self.inner.config.tuning.receive_batch.max(1);
         let mut batch = Vec::with_capacity(most);
         loop {

@@ -3,9 +3,9 @@
 mod ack;
 mod close;
 mod flight;
-mod inbox;
+pub(crate) mod inbox;
 mod introduce;
-mod sender;
+pub(crate) mod sender;
 mod session;
 mod socket;
 mod upkeep;

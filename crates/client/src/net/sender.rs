@@ -28,7 +28,7 @@ use crate::{
 const ANSWERS: usize = 256;
 
 /// Sends what is in the outbox, and what is put there, until the socket ends.
-pub(super) async fn run(
+pub(crate) async fn run(
     inner: &Arc<Inner>,
     frames: &mpsc::Sender<ClientFrame>,
     mut answers: mpsc::Receiver<ServerFrame>,

@@ -2,6 +2,7 @@
 //! stores, with the server's part played by hand.
 
 mod exchange;
+mod network;
 mod order;
 mod outbox;
 mod stock;

@@ -114,8 +114,7 @@ impl Places {
         for (device, _) in places {
             pipeline.cmd("GETEX").arg(key(*device)).arg("EX").arg(self.ttl.as_secs().max(1));
         }
-        let found: Vec<Option<String>> =
-            pipeline.query_async(&mut self.redis.commands()).await?;
+        let found: Vec<Option<String>> = pipeline.query_async(&mut self.redis.commands()).await?;
         let judge = |(found, (_, ours)): (Option<String>, &(DeviceAddress, Place))| match found {
             None => Held::Lost,
             Some(text) if text == ours.to_string() => Held::Ours,
@@ -137,8 +136,7 @@ impl Places {
         for device in devices {
             pipeline.cmd("GET").arg(key(*device));
         }
-        let found: Vec<Option<String>> =
-            pipeline.query_async(&mut self.redis.commands()).await?;
+        let found: Vec<Option<String>> = pipeline.query_async(&mut self.redis.commands()).await?;
         Ok(found.into_iter().map(|text| text?.parse().ok()).collect())
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     apps::App,
     environment,
     process::{Launch, Life, tail},
-    servers::{Durability, Servers, Wanted},
+    servers::{Durability, Servers, Wanted, postgres},
 };
 
 /// How long the migrations may take.
@@ -30,9 +30,21 @@ pub struct Builder {
     messages: usize,
     durability: Durability,
     life: Life,
-    fresh_database: bool,
-    private_servers: bool,
+    choice: Choice,
     settings: Vec<(String, toml::Value)>,
+}
+
+/// Which servers to use where the environment names some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// Those, with a database of our own.
+    Named,
+    /// Those, and the very database.
+    NamedDatabase,
+    /// Those, if they keep what they confirm.
+    NamedIfDurable,
+    /// Others.
+    Private,
 }
 
 impl Default for Builder {
@@ -43,8 +55,7 @@ impl Default for Builder {
             messages: 1,
             durability: Durability::Durable,
             life: Life::Leashed,
-            fresh_database: true,
-            private_servers: false,
+            choice: Choice::NamedIfDurable,
             settings: Vec::new(),
         }
     }
@@ -86,11 +97,20 @@ impl Builder {
         self
     }
 
-    /// Uses the very database that `DATABASE_URL` names, rather than a fresh one beside
-    /// it that is dropped in the end.
+    /// Uses the very database that `DATABASE_URL` names, whatever it may lose, rather than
+    /// a fresh one beside it that is dropped in the end.
     #[must_use]
     pub fn in_the_named_database(mut self) -> Self {
-        self.fresh_database = false;
+        self.choice = Choice::NamedDatabase;
+        self
+    }
+
+    /// Makes a fresh database in the server that `DATABASE_URL` names, whatever that may
+    /// lose. By default such a server is passed over: a test of what is kept would show
+    /// nothing on it.
+    #[must_use]
+    pub fn on_the_named_servers(mut self) -> Self {
+        self.choice = Choice::Named;
         self
     }
 
@@ -98,7 +118,7 @@ impl Builder {
     /// kill them, or read their files.
     #[must_use]
     pub fn on_private_servers(mut self) -> Self {
-        self.private_servers = true;
+        self.choice = Choice::Private;
         self
     }
 
@@ -141,9 +161,9 @@ impl Builder {
             logs: logs.clone(),
             durability: self.durability,
             life: self.life,
-            fresh_database: self.fresh_database,
+            fresh_database: self.choice != Choice::NamedDatabase,
         };
-        let servers = if self.private_servers {
+        let servers = if self.wants_private_servers().await? {
             Servers::start_private(&wanted).await?
         } else {
             Servers::start(&wanted).await?
@@ -168,6 +188,17 @@ impl Builder {
         }
         cluster.all_ready().await?;
         Ok(cluster)
+    }
+
+    async fn wants_private_servers(&self) -> anyhow::Result<bool> {
+        match (self.choice, environment::database_url()) {
+            (Choice::Private, _) => Ok(true),
+            (Choice::NamedIfDurable, Some(url)) if self.durability == Durability::Durable => {
+                // Where no better one can be started, one that may lose things has to do.
+                Ok(postgres::programs().is_ok() && !postgres::is_durable(&url).await?)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn folder(&self) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {

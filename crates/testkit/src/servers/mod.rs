@@ -90,19 +90,12 @@ impl Servers {
         wanted: &Wanted,
     ) -> anyhow::Result<(Option<Postgres>, Option<FreshDatabase>, String)> {
         if let Some(url) = environment::database_url() {
-            let usable = wanted.durability == Durability::Fast
-                || postgres::is_durable(&url).await?
-                || postgres::programs().is_err();
-            if usable && wanted.fresh_database {
-                let database = FreshDatabase::create(&url).await?;
-                let url = database.url().to_owned();
-                return Ok((None, Some(database), url));
-            }
-            if usable {
+            if !wanted.fresh_database {
                 return Ok((None, None, url));
             }
-            // A server that may lose what it has confirmed shows nothing where
-            // durability is to be shown; this machine has a better one.
+            let database = FreshDatabase::create(&url).await?;
+            let url = database.url().to_owned();
+            return Ok((None, Some(database), url));
         }
         let (postgres, url) = Self::private_postgres_of(wanted).await?;
         Ok((Some(postgres), None, url))

@@ -46,7 +46,10 @@ fn bind(address: SocketAddr, section: &str) -> anyhow::Result<TcpListener> {
 
 impl Listeners {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { http: bind(config.http.listen, "http")?, grpc: bind(config.grpc.listen, "grpc")? })
+        Ok(Self {
+            http: bind(config.http.listen, "http")?,
+            grpc: bind(config.grpc.listen, "grpc")?,
+        })
     }
 }
 

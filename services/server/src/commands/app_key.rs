@@ -6,6 +6,7 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
 };
+use rand_core::OsRng;
 
 /// Makes a key pair for an app.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct AppKey {
 /// Writes the private half to its file and the public half to standard output.
 #[expect(clippy::print_stdout, reason = "what the command is for")]
 pub(crate) fn app_key(arguments: &AppKey) -> anyhow::Result<()> {
-    let key = SigningKey::from_bytes(&rand::random());
+    let key = SigningKey::generate(&mut OsRng);
     let pem = key.to_pkcs8_pem(LineEnding::LF).context("encode the key")?;
 
     let mut file = OpenOptions::new()

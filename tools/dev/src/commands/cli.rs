@@ -32,11 +32,10 @@ pub(super) fn write_scripts(running: &Running, folder: &Folder) -> anyhow::Resul
             ("SOTTO_SOCKET", sockets.join(",")),
             ("SOTTO_APP_TOKEN", token.token.clone()),
         ];
-        let mut script = String::from("#!/bin/sh\n");
-        for (name, value) in settings {
-            script += &format!("export {name}={}\n", quoted(&value));
-        }
-        script += &format!("exec {} \"$@\"\n", quoted(&program.display().to_string()));
+        let exports =
+            settings.map(|(name, value)| format!("export {name}={}\n", quoted(&value))).concat();
+        let program = quoted(&program.display().to_string());
+        let script = format!("#!/bin/sh\n{exports}exec {program} \"$@\"\n");
         fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
         fs::set_permissions(&path, Permissions::from_mode(0o700))?;
     }

@@ -58,6 +58,7 @@ pub(crate) async fn run(
         .in_dir(passing.path())
         .gateways(2)
         .messages(2)
+        .on_the_named_servers()
         .start_telling(|what| steps.begin(what))
         .await?;
     steps.done();
