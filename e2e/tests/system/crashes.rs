@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sotto_e2e::Person;
+use sotto_e2e::{PATIENCE, Person};
 use sotto_testkit::{Cluster, Role, wait_for};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 const MESSAGES: usize = 2_000;
 
@@ -11,9 +12,6 @@ const MESSAGES: usize = 2_000;
 /// of a run, first those of the receiver, then those of the sender. Every message is
 /// accepted in the end, nothing accepted is missing, nothing is shown twice, and the
 /// order stands.
-///
-/// Caught: acknowledging a page before it is stored, answering `Accepted` before the
-/// commit, and a sender that encrypts anew instead of sending the same bytes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nothing_shown_twice_when_processes_are_killed() {
     let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
@@ -50,5 +48,52 @@ async fn nothing_is_lost_and_nothing_shown_twice_when_processes_are_killed() {
     assert_eq!(received.len(), MESSAGES, "nothing is shown twice");
     let misplaced = received.iter().zip(&written).find(|(got, sent)| got != sent);
     assert_eq!(misplaced, None, "in the order sent");
+    cluster.stop().await.unwrap();
+}
+
+/// I-2, at its narrowest: the queue is locked, so that nothing can become durable, and
+/// the replica that holds the sends is killed. None of them may count as accepted, so
+/// all of them are sent again.
+///
+/// Caught: answering `Accepted` before the commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_durable_when_its_replica_was_killed_is_sent_again() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let bob_id = alice.meet("bob").await;
+    alice.go_online().await;
+    alice.send(bob_id, "first").await;
+
+    let mut lock = PgConnection::connect(cluster.database_url()).await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE messages.queue IN EXCLUSIVE MODE").await.unwrap();
+    let written: Vec<String> = (0..40).map(|n| format!("undurable {n:02}")).collect();
+    for text in &written {
+        alice.write(bob_id, text).await;
+    }
+    let mut watch = PgConnection::connect(cluster.database_url()).await.unwrap();
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO messages.queue%'";
+    let mut inserts: i64 = 0;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while inserts == 0 && tokio::time::Instant::now() < deadline {
+        inserts = sqlx::query_scalar(waiting).fetch_one(&mut watch).await.unwrap();
+    }
+    assert!(inserts > 0, "an insert waits for the lock");
+    cluster.kill9(Role::Messages, 0).await;
+    // What the killed replica had begun must not be committed after all.
+    lock.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO messages.queue%'",
+    )
+    .await
+    .unwrap();
+    lock.execute("ROLLBACK").await.unwrap();
+    cluster.restart(Role::Messages, 0).await.unwrap();
+
+    alice.flush().await;
+    bob.go_online().await;
+    let received = bob.receives(written.len() + 1).await;
+    assert_eq!(received.get(1..).unwrap(), written);
     cluster.stop().await.unwrap();
 }

@@ -92,9 +92,11 @@ async fn a_change_that_is_told_counts_at_once(db: PgPool) {
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn without_redis_a_send_is_accepted_and_waits(db: PgPool) {
     let mut stage = Stage::set(db).await;
-    let server = redis_url().trim_start_matches("redis://").to_owned();
-    let wire = Wire::to(server).await;
-    let redis = connect_redis(&format!("redis://{}", wire.address)).await;
+    let url = redis_url();
+    let authority = url.trim_start_matches("redis://").split('/').next().unwrap();
+    let server = authority.rsplit('@').next().unwrap();
+    let wire = Wire::to(server.to_owned()).await;
+    let redis = connect_redis(&url.replace(server, &wire.address.to_string())).await;
     let postgres = stage.db.connect_options().as_ref().clone();
     let replica = stage.replica_over(postgres, redis, |_| {}).await;
     let name = gateway();

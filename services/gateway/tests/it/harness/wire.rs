@@ -12,16 +12,15 @@ use super::gateway::redis_url;
 /// See the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
-    address: SocketAddr,
+    url: String,
     whole: Arc<watch::Sender<bool>>,
 }
 
 impl Wire {
     /// A wire to the test's Redis.
     pub(crate) async fn to_redis() -> Self {
-        let redis = redis_url().trim_start_matches("redis://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (redis, url) = led_past(&redis_url(), listener.local_addr().unwrap());
         let (whole, is_whole) = watch::channel(true);
         #[expect(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         tokio::spawn(async move {
@@ -29,11 +28,11 @@ impl Wire {
                 tokio::spawn(carry(near, redis.clone(), is_whole.clone()));
             }
         });
-        Self { address, whole: Arc::new(whole) }
+        Self { url, whole: Arc::new(whole) }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        self.url.clone()
     }
 
     /// Ends every connection, and lets none through.
@@ -44,6 +43,13 @@ impl Wire {
     pub(crate) fn mend(&self) {
         self.whole.send_replace(true);
     }
+}
+
+/// Where a URL leads, and the same URL, with its password, leading elsewhere.
+fn led_past(url: &str, address: SocketAddr) -> (String, String) {
+    let authority = url.trim_start_matches("redis://").split('/').next().unwrap();
+    let server = authority.rsplit('@').next().unwrap();
+    (server.to_owned(), url.replace(server, &address.to_string()))
 }
 
 async fn carry(mut near: TcpStream, redis: String, mut is_whole: watch::Receiver<bool>) {
