@@ -1,7 +1,8 @@
 //! Stories of people on a whole Sotto: every role a process, two gateways and two
 //! messages replicas, real Postgres and Redis.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod commands;
 mod conversations;
 mod crashes;
 mod devices;
