@@ -20,8 +20,9 @@ pub const MAX_RECOVERY_KEYS: usize = 16;
 /// Bytes of one envelope's ciphertext.
 pub const MAX_CIPHERTEXT_BYTES: usize = 64 * 1024;
 
-/// Bytes of one frame on the socket.
-pub const MAX_FRAME_BYTES: usize = 128 * 1024;
+/// Bytes of one frame on the socket: the longest text, in four-byte characters, once for
+/// each of the devices that an account may have, and room around it.
+pub const MAX_FRAME_BYTES: usize = 512 * 1024;
 
 /// Envelope ids in one Ack.
 pub const MAX_ACK_IDS: usize = 256;

@@ -23,7 +23,7 @@ use sotto_ids::{AccountId, DeviceAddress, DeviceId};
 
 use crate::{
     clock::{SharedClock, millis},
-    fault::{Code, Fault, Problem},
+    fault::{Code, Fault, Problem, chain},
 };
 
 /// The `typ` of a Sotto token's header: no other JWT passes for one.
@@ -142,7 +142,7 @@ struct Inner {
     keys: ArcSwap<HashMap<String, KnownKey>>,
     source: Arc<dyn TokenKeys>,
     clock: SharedClock,
-    fetched_at_ms: AtomicU64,
+    asked_at_ms: AtomicU64,
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -165,7 +165,7 @@ impl TokenVerifier {
             keys: ArcSwap::default(),
             source,
             clock,
-            fetched_at_ms: AtomicU64::new(0),
+            asked_at_ms: AtomicU64::new(0),
             fetching: tokio::sync::Mutex::new(()),
         }))
     }
@@ -202,37 +202,55 @@ impl TokenVerifier {
         })
     }
 
-    /// Fetches the key set where it is old, or lacks this key and was not fetched
-    /// within the last second.
+    /// Sees to it that what is known of this key is as new as it has to be.
+    ///
+    /// A key that is known is used while the set is fetched anew by somebody else, and
+    /// while it cannot be. One that is not known may be brand new: if the set was asked
+    /// for within the last second, the answer waits until it may be asked for again. So a
+    /// flood of unknown keys costs a fetch a second, and no token that is good is
+    /// refused.
     async fn know(&self, kid: &str) -> Result<(), AuthError> {
         let inner = &self.0;
-        let due = |now_ms: u64| {
-            let age = now_ms.saturating_sub(inner.fetched_at_ms.load(Ordering::Acquire));
-            let known = inner.keys.load().contains_key(kid);
-            age >= millis(if known { REFRESH_EVERY } else { REFETCH_PAUSE })
-        };
-        if !due(inner.clock.now_ms()) {
+        if inner.knows(kid) {
+            if inner.age_ms() >= millis(REFRESH_EVERY)
+                && let Ok(_one_at_a_time) = inner.fetching.try_lock()
+                && let Err(error) = inner.fetch().await
+            {
+                // An old set is better than none: its keys say themselves when they end.
+                tracing::warn!(error = chain(&error), "the token keys could not be renewed");
+            }
             return Ok(());
+        }
+        let pause_ms = millis(REFETCH_PAUSE).saturating_sub(inner.age_ms());
+        if pause_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
         // One fetch at a time; those who waited for it find that it is done.
         let _one_at_a_time = inner.fetching.lock().await;
-        if !due(inner.clock.now_ms()) {
-            return Ok(());
+        if !inner.knows(kid) && inner.age_ms() >= millis(REFETCH_PAUSE) {
+            inner.fetch().await?;
         }
-        match inner.source.fetch().await {
-            Ok(fetched) => {
-                inner.keys.store(Arc::new(fetched.into_iter().map(TokenKey::into_known).collect()));
-                inner.fetched_at_ms.store(inner.clock.now_ms(), Ordering::Release);
-                Ok(())
-            }
-            // An old set is better than none: its keys say themselves when they end.
-            Err(_) if inner.keys.load().contains_key(kid) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(())
     }
 }
 
 impl Inner {
+    fn knows(&self, kid: &str) -> bool {
+        self.keys.load().contains_key(kid)
+    }
+
+    /// How long ago the set was last asked for, whether it came or not.
+    fn age_ms(&self) -> u64 {
+        self.clock.now_ms().saturating_sub(self.asked_at_ms.load(Ordering::Acquire))
+    }
+
+    async fn fetch(&self) -> Result<(), TokenKeysUnavailable> {
+        self.asked_at_ms.store(self.clock.now_ms(), Ordering::Release);
+        let fetched = self.source.fetch().await?;
+        self.keys.store(Arc::new(fetched.into_iter().map(TokenKey::into_known).collect()));
+        Ok(())
+    }
+
     fn validation(&self) -> Validation {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.domain]);

@@ -8,7 +8,10 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     error,
-    http::header::{HeaderName, HeaderValue},
+    http::{
+        Method,
+        header::{HeaderName, HeaderValue},
+    },
     middleware::Next,
     web,
 };
@@ -90,6 +93,20 @@ pub async fn no_such_endpoint() -> Result<HttpResponse, Problem> {
     Err(HttpError::NoSuchEndpoint.into())
 }
 
+/// A method is any token that a caller likes: as a label it must be one of a few.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
 fn problem(error: HttpError) -> actix_web::Error {
     Problem::from(error).into()
 }
@@ -116,7 +133,7 @@ pub async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let request_id = Uuid::new_v4();
-    let method = request.method().as_str().to_owned();
+    let method = method_label(request.method());
     let span = tracing::info_span!(
         "http.request",
         http.request.method = method,
@@ -135,7 +152,7 @@ pub async fn observe<B: MessageBody>(
     let status = response.status().as_u16();
     span.record("http.route", &route);
     span.record("http.response.status_code", status);
-    let labels = [("method", method), ("route", route), ("status", status.to_string())];
+    let labels = [("method", method.to_owned()), ("route", route), ("status", status.to_string())];
     metrics::counter!("sotto_http_requests_total", &labels).increment(1);
     metrics::histogram!("sotto_http_request_seconds", &labels)
         .record(started.elapsed().as_secs_f64());
@@ -144,4 +161,18 @@ pub async fn observe<B: MessageBody>(
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_somebody_made_up_makes_no_label_of_its_own() {
+        assert_eq!(method_label(&Method::PUT), "PUT");
+        for made_up in ["AAAA1", "put", "TRACE"] {
+            let method = Method::from_bytes(made_up.as_bytes()).unwrap();
+            assert_eq!(method_label(&method), "other");
+        }
+    }
 }

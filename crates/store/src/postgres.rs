@@ -22,6 +22,9 @@ pub struct PostgresConfig {
     /// How long a request waits for a connection before it fails as unavailable.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
+    /// How long a statement may take before the database ends it.
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
 }
 
 impl Validate for PostgresConfig {
@@ -34,6 +37,10 @@ impl Validate for PostgresConfig {
         });
         require(problems, !self.acquire_timeout.is_zero(), || {
             "postgres.acquire_timeout: must not be 0".into()
+        });
+        let statement = Duration::from_millis(100)..=Duration::from_mins(5);
+        require(problems, statement.contains(&self.statement_timeout), || {
+            "postgres.statement_timeout: must be between 100ms and 5m".into()
         });
     }
 }
@@ -62,7 +69,8 @@ pub enum PostgresError {
 ///
 /// See [`PostgresError`].
 pub async fn connect(config: &PostgresConfig, role: &'static str) -> Result<PgPool, PostgresError> {
-    let options = options(config)?;
+    let timeout = config.statement_timeout.as_millis().to_string();
+    let options = options(config)?.options([("statement_timeout", timeout.as_str())]);
     check_migrations(&options).await?;
     PgPoolOptions::new()
         .max_connections(config.max_connections)

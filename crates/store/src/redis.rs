@@ -3,8 +3,9 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    Client, RedisError,
+    Client, IntoConnectionInfo as _, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig, PubSub},
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use serde::{Deserialize, Serialize};
 use sotto_kit::config::{Secret, Validate, require};
@@ -62,8 +63,11 @@ impl fmt::Debug for Redis {
 /// See [`RedisConnectError`].
 pub async fn connect(config: &RedisConfig) -> Result<Redis, RedisConnectError> {
     let url = config.url.reveal().map_err(RedisConnectError::Setting)?;
-    let client =
-        Client::open(url).map_err(|_| RedisConnectError::Setting("not a Redis URL".to_owned()))?;
+    let info = url
+        .into_connection_info()
+        .map_err(|_| RedisConnectError::Setting("not a Redis URL".to_owned()))?
+        .set_tcp_settings(notice_silence());
+    let client = Client::open(info).map_err(RedisConnectError::Unreachable)?;
     let settings = ConnectionManagerConfig::new()
         .set_response_timeout(Some(config.response_timeout))
         .set_connection_timeout(Some(config.response_timeout))
@@ -74,6 +78,19 @@ pub async fn connect(config: &RedisConfig) -> Result<Redis, RedisConnectError> {
         .await
         .map_err(RedisConnectError::Unreachable)?;
     Ok(Redis { client, commands })
+}
+
+/// A listener only reads, so it would never notice a server that is gone without a word:
+/// the kernel has to ask.
+fn notice_silence() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(Duration::from_secs(25));
+    settings
 }
 
 impl Redis {

@@ -109,7 +109,7 @@ async fn mistakes_on_the_terminal_get_a_name_and_an_exit_code() {
 
     assert_eq!(alice.fails(&["send", "bob", "hi"]).await, ("unknown_account".into(), Some(4)));
     alice.run(&["register", "--handle", "alice"]).await;
-    assert_eq!(alice.fails(&["add", "nobody.at.all"]).await, ("unknown_handle".into(), Some(4)));
+    assert_eq!(alice.fails(&["add", "nobody.at.all"]).await, ("unknown_account".into(), Some(4)));
     assert_eq!(alice.fails(&["register"]).await.1, Some(3));
     let long = "x".repeat(10_001);
     assert_eq!(alice.fails(&["send", "alice", &long]).await.1, Some(2));

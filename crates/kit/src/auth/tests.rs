@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 
@@ -19,7 +19,9 @@ const NOW_MS: u64 = 1_800_000_000_000;
 #[derive(Debug, Default)]
 struct Source {
     fetched: AtomicUsize,
-    broken: std::sync::atomic::AtomicBool,
+    broken: AtomicBool,
+    hanging: AtomicBool,
+    also_k8: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -29,12 +31,16 @@ impl TokenKeys for Source {
         if self.broken.load(Ordering::SeqCst) {
             return Err(TokenKeysUnavailable("cut off".into()));
         }
-        let key = TokenKey {
-            kid: "k7".into(),
+        if self.hanging.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let key = |kid: &str| TokenKey {
+            kid: kid.into(),
             public_key: PUBLIC_OF_SEED_7,
             not_after_ms: NOW_MS + 3_600_000,
         };
-        Ok(vec![key])
+        let also_k8 = self.also_k8.load(Ordering::SeqCst);
+        Ok(["k7", "k8"].into_iter().take(1 + usize::from(also_k8)).map(key).collect())
     }
 }
 
@@ -91,7 +97,7 @@ async fn a_good_token_names_its_device() {
     assert_eq!(caller.app, "socialink");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_token_of_another_key_domain_or_type_is_refused() {
     let scene = scene();
     let other_domain = SottoClaims { aud: "other.test".into(), ..claims() };
@@ -127,17 +133,45 @@ async fn a_token_ends_when_it_says() {
     assert_eq!(reason(&scene, &token).await, "token_expired");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_unknown_keys_causes_one_fetch_a_second() {
     let scene = scene();
     let unknown_kid = Header { kid: Some("k8".into()), ..header() };
     let token = sign(&unknown_kid, &claims(), 7);
+    assert_eq!(reason(&scene, &token).await, "token_invalid");
 
-    for _ in 0..50 {
-        assert_eq!(reason(&scene, &token).await, "token_invalid");
-    }
+    let flood = futures_util::future::join_all((0..50).map(|_| reason(&scene, &token))).await;
 
+    assert!(flood.iter().all(|reason| *reason == "token_invalid"));
     assert_eq!(scene.source.fetched.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_brand_new_is_fetched_rather_than_refused() {
+    let scene = scene();
+    let unknown_kid = Header { kid: Some("k8".into()), ..header() };
+    assert_eq!(reason(&scene, &sign(&unknown_kid, &claims(), 7)).await, "token_invalid");
+    scene.source.also_k8.store(true, Ordering::SeqCst);
+    scene.clock.advance(Duration::from_secs(1));
+
+    scene.verifier.verify(&sign(&unknown_kid, &claims(), 7)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fetch_that_hangs_holds_up_nobody_whose_key_is_known() {
+    let scene = scene();
+    let claims = SottoClaims { exp: NOW_MS / 1000 + 3000, ..claims() };
+    let token = sign(&header(), &claims, 7);
+    scene.verifier.verify(&token).await.unwrap();
+    scene.source.hanging.store(true, Ordering::SeqCst);
+    scene.clock.advance(Duration::from_secs(120));
+
+    let (hanging, later) = (scene.verifier.verify(&token), scene.verifier.verify(&token));
+    tokio::select! {
+        biased;
+        _ = hanging => panic!("somebody renews the set"),
+        caller = later => drop(caller.unwrap()),
+    }
 }
 
 #[tokio::test]
