@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use sotto_identity::State;
-use sotto_ids::limits::MAX_TEXT_CHARS;
+use sotto_ids::limits::{MAX_CHAIN_OPS, MAX_TEXT_CHARS};
 use sotto_proto::content::{self as pb, content::Body as PbBody};
 use uuid::Uuid;
 
@@ -10,8 +10,8 @@ use crate::{Body, ClientError, MessageId};
 
 const VERSION: u32 = 1;
 
-/// Counters go into the store as signed 64-bit numbers, with room to add.
-const MAX_COUNTER: u64 = 1 << 62;
+/// Counters and times go into the store as signed 64-bit numbers, with room to add.
+pub(crate) const MAX_COUNTER: u64 = 1 << 62;
 
 /// A content that was checked.
 #[derive(Clone)]
@@ -77,8 +77,8 @@ impl Content {
             return Err("malformed_content");
         }
         let head = |head: pb::Head| match head.hash.try_into() {
-            Ok(hash) => Ok(Head { seq: head.seq, hash }),
-            Err(_) => Err("malformed_content"),
+            Ok(hash) if head.seq < MAX_CHAIN_OPS => Ok(Head { seq: head.seq, hash }),
+            _ => Err("malformed_content"),
         };
         let Some(PbBody::Text(pb::Text { body: text })) = content.body else {
             return Err("unknown_content");
@@ -134,6 +134,21 @@ mod tests {
         for wrong in [String::new(), format!("{longest}e")] {
             assert_eq!(check_text(&wrong).unwrap_err().reason(), "text_length");
             assert_eq!(Content::decode(&content(&wrong).encode()).err(), Some("text_length"));
+        }
+    }
+
+    #[test]
+    fn a_head_that_no_chain_can_have_is_malformed() {
+        let with = |seq| Some(Head { seq, hash: [4; 32] });
+        let last = Content { sender_head: with(MAX_CHAIN_OPS - 1), ..content("hi") };
+        assert!(Content::decode(&last.encode()).is_ok());
+
+        for seq in [MAX_CHAIN_OPS, u64::MAX] {
+            let senders = Content { sender_head: with(seq), ..content("hi") };
+            let recipients = Content { recipient_head: with(seq), ..content("hi") };
+            for wrong in [senders, recipients] {
+                assert_eq!(Content::decode(&wrong.encode()).err(), Some("malformed_content"));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 use std::{error::Error, time::Duration};
 
+use rusqlite::ErrorCode;
 use sotto_identity::ChainError;
 use sotto_ids::limits::MAX_TEXT_CHARS;
 
@@ -222,6 +223,23 @@ impl ClientError {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// Whether the store itself has failed, and would with any other value too. One
+    /// that does not fit into its column, or that a constraint forbids, is the fault
+    /// of the value.
+    pub(crate) fn is_of_the_store(&self) -> bool {
+        let Self::Store(source) = self else {
+            return matches!(self, Self::Closed);
+        };
+        match source.downcast_ref::<rusqlite::Error>() {
+            Some(rusqlite::Error::ToSqlConversionFailure(_)) => false,
+            Some(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+            ),
+            None => true,
         }
     }
 

@@ -100,7 +100,8 @@ pub enum Body {
         /// `session_broken`, `prekey_not_found`, `malformed_ciphertext`,
         /// `unknown_ciphertext_type`, `unknown_ciphertext_version`, `low_order_key`,
         /// `protocol`. Of its sender: `identity_mismatch`, `sender_not_in_chain`. Of
-        /// what was in it: `malformed_content`, `unknown_content`, `text_length`.
+        /// what was in it: `malformed_content`, `unknown_content`, `text_length`. Of this
+        /// device: `not_taken_in`, where it failed at this message alone.
         reason: String,
     },
 }

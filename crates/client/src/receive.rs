@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Body, ClientError, ConversationId, Direction, Event, MessageId, MessageState,
-    content::{Content, Head},
+    content::{Content, Head, MAX_COUNTER},
     order::{Arrival, Lane, first_counter},
     signal::decrypt::{self, Opened},
     vault::{
@@ -44,7 +44,9 @@ pub(crate) fn take_in(
 ) -> Result<Intake, ClientError> {
     let own = own::certified(tx.db)?;
     let mut intake = Intake::default();
-    for envelope in envelopes {
+    for mut envelope in envelopes {
+        // Any number may come; the column holds so much.
+        envelope.server_time_ms = envelope.server_time_ms.min(MAX_COUNTER);
         let Ok(id) = EnvelopeId::try_from(envelope.id.as_ref()) else {
             tracing::warn!("an envelope came without an id");
             continue;
@@ -61,7 +63,11 @@ pub(crate) fn take_in(
             Some((account, _)) if certified || fresh => {
                 if seen::note(tx.db, id, tx.now_ms)? {
                     let arrived = Arrived { own: &own, peer: &account, sender, id };
-                    arrived.take_in(tx, &envelope, certified, &mut intake)?;
+                    let taken =
+                        tx.atomically(|tx| arrived.take_in(tx, &envelope, certified, &mut intake));
+                    if let Err(error) = taken {
+                        arrived.give_up(tx, &envelope, error)?;
+                    }
                 }
                 intake.acks.push(id);
             }
@@ -145,9 +151,8 @@ impl Arrived<'_> {
         if !certified {
             return self.show_unreadable(tx, envelope, "sender_not_in_chain");
         }
-        let opened = tx.atomically(|tx| {
-            decrypt::open(tx, self.own, self.sender, envelope.r#type(), &envelope.ciphertext)
-        })?;
+        let opened =
+            decrypt::open(tx, self.own, self.sender, envelope.r#type(), &envelope.ciphertext)?;
         let (plaintext, before_it) = match opened {
             Opened::Plain { plaintext, before_it } => (plaintext, before_it),
             Opened::Duplicate => return Ok(()),
@@ -166,6 +171,21 @@ impl Arrived<'_> {
         };
         self.compare_heads(tx, &content, intake)?;
         self.place(tx, envelope, content, plaintext, before_it)
+    }
+
+    /// Shows that an envelope came that could not be taken in. Where the store itself
+    /// has failed there is nothing to show it in, and the whole batch comes again.
+    fn give_up(
+        &self,
+        tx: &mut Tx<'_>,
+        envelope: &Envelope,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
+        if error.is_of_the_store() {
+            return Err(error);
+        }
+        tracing::error!(reason = error.reason(), "an envelope could not be taken in");
+        self.show_unreadable(tx, envelope, "not_taken_in")
     }
 
     /// Shows the message, or holds it back until its turn comes.

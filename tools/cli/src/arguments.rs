@@ -100,12 +100,17 @@ pub(crate) enum Command {
         #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
-    /// Print messages as they come in.
+    /// Print what has come in since the last `listen`, and go on as more comes in.
+    ///
+    /// What another command received while it was connected, such as `send`, is
+    /// printed too. The profile remembers in `printed.json` how far this came, so each
+    /// message is printed once; if this is killed in the middle, the last ones may be
+    /// printed again.
     Listen {
         /// Stop after this time; without it, go on until interrupted.
         #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
         time: Option<Duration>,
-        /// Stop after so many messages.
+        /// Stop after so many messages. The next `listen` begins with the one after.
         #[arg(long)]
         count: Option<usize>,
         /// Stop once all that waited at the server has come in.

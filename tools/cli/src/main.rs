@@ -13,6 +13,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod output;
+mod printed;
 mod profile;
 mod token;
 

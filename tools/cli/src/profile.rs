@@ -97,7 +97,7 @@ fn make_key(file: &Path) -> Result<String, Failure> {
     Ok(digits)
 }
 
-fn unusable(path: &Path, error: &impl std::fmt::Display) -> Failure {
+pub(crate) fn unusable(path: &Path, error: &impl std::fmt::Display) -> Failure {
     Failure::Profile(format!("{}: {error}", path.display()))
 }
 

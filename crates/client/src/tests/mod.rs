@@ -5,6 +5,7 @@ mod exchange;
 mod network;
 mod order;
 mod outbox;
+mod spoilt;
 mod stock;
 mod store;
 mod trust;

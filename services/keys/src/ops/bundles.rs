@@ -87,8 +87,10 @@ impl Keys {
         metrics::bundles_taken(taken.len(), started.elapsed());
         self.watch_stock(account, &taken).await;
 
-        // After the keys, so that the chain certifies every device in the answer.
+        // After the keys, so that the chain certifies every device in the answer; and
+        // the devices after the chain, so that it has revoked none of them.
         let found = self.find_account(account).await?;
+        let taken = self.still_live(taken, account, now_ms).await?;
         let ops = match wanted.have {
             None => Vec::new(),
             Some(have) => self.ops_after(have, account, found.head).await?,
@@ -121,6 +123,20 @@ impl Keys {
         } else {
             Err(KeysError::DevicesNotReady { device_ids: unready })
         }
+    }
+
+    /// Without the devices that were revoked after their keys were taken. Those keys
+    /// are lost with the shelf that they were on.
+    async fn still_live(
+        &self,
+        mut taken: Vec<Bundle>,
+        account: AccountRef,
+        now_ms: u64,
+    ) -> Result<Vec<Bundle>, KeysError> {
+        let numbers: Vec<_> = taken.iter().map(|bundle| bundle.device).collect();
+        let live = db::devices::list_live(account.uuid(), &numbers, now_ms, &self.db).await?;
+        taken.retain(|bundle| live.iter().any(|device| device.device == bundle.device));
+        Ok(taken)
     }
 
     async fn ops_after(

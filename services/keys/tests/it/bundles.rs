@@ -3,12 +3,13 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sotto_kit::clock::Clock as _;
-use sqlx::PgPool;
+use sqlx::{Executor as _, PgPool};
 use std::time::Duration;
 
 use crate::harness::{
     TestKeys, op_json,
     person::{Person, base64},
+    wait_until,
 };
 
 fn ids(bundles: &Value) -> Vec<u64> {
@@ -72,6 +73,52 @@ async fn only_devices_that_have_published_are_in_it(db: PgPool) {
     let revoked = alice.revoke_device(2);
     keys.append(&alice, &[revoked]).await.ok();
     assert_eq!(ids(&keys.fetch(&bob, &alice, json!({})).await.ok()), [1]);
+}
+
+/// Makes whoever takes a one-time key wait for the advisory lock 1.
+async fn hold_up_claims(db: &PgPool) {
+    db.execute(
+        "CREATE FUNCTION public.hold_up() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN OLD; END';
+         CREATE TRIGGER hold_up BEFORE DELETE ON keys.one_time_ec_prekeys
+             FOR EACH ROW EXECUTE FUNCTION public.hold_up();",
+    )
+    .await
+    .unwrap();
+}
+
+async fn is_held_up(db: &PgPool) -> bool {
+    let waiting = "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON oid = database
+                   WHERE locktype = 'advisory' AND NOT granted AND datname = current_database())";
+    sqlx::query_scalar(waiting).fetch_one(db).await.unwrap()
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_device_that_is_revoked_while_its_bundle_is_taken_is_left_out(db: PgPool) {
+    hold_up_claims(&db).await;
+    let keys = TestKeys::start(db.clone()).await;
+    let (mut alice, bob) = (keys.person_with_prekeys(3).await, keys.person().await);
+    let second = keys.link(&mut alice, 2).await;
+    // No one-time keys: those would make the revocation wait for the claim.
+    let device = &alice.devices[&2];
+    keys.put("/v1/keys/signed", &second, device.signed_ec(1)).await.ok();
+    let last_resort = json!({ "last_resort": device.kyber(1000), "one_time": [] });
+    keys.put("/v1/keys/kyber", &second, last_resort).await.ok();
+    let revoked = alice.revoke_device(2);
+
+    let mut gate = db.begin().await.unwrap();
+    gate.execute("SELECT pg_advisory_xact_lock(1)").await.unwrap();
+    let fetch = keys.fetch(&bob, &alice, json!({ "have": 0 }));
+    let revoke = async {
+        wait_until(|| is_held_up(&db)).await;
+        keys.append(&alice, &[revoked]).await.ok();
+        gate.rollback().await.unwrap();
+    };
+    let (bundles, ()) = futures_util::future::join(fetch, revoke).await;
+
+    let bundles = bundles.ok();
+    assert_eq!(bundles["head"]["seq"], 2, "the chain in the answer has the revocation");
+    assert_eq!(ids(&bundles), [1]);
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]

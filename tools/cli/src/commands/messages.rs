@@ -3,13 +3,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use sotto_client::{
-    Client, ClientError, Direction, Event, Message, MessageId, MessageState, PeerName,
-    ids::AccountId,
+    Client, ClientError, Event, Message, MessageId, MessageState, PeerName, ids::AccountId,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::find;
-use crate::{failure::Failure, output::Output};
+use crate::{failure::Failure, output::Output, printed::Printed};
 
 /// Messages that are read from the store at a time.
 const PAGE: usize = 500;
@@ -63,52 +62,80 @@ pub(super) struct Until {
 }
 
 /// Prints from the store, not from the events: they only say that there is
-/// something to print, so a slow terminal loses nothing.
+/// something to print, so a slow terminal loses nothing, and neither does one that
+/// was not there when a message came.
 pub(super) async fn listen(
     until: Until,
+    printed: &mut Printed,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let mut events = client.events();
-    let mut position = newest_position(client).await?;
-    let mut left = until.count.unwrap_or(usize::MAX);
-    let mut names = Names::default();
-    client.go_online().await?;
-
-    let listening = async {
-        while left > 0 {
-            let Some(event) = events.next().await else {
-                return Ok(());
-            };
-            let is_drained = matches!(event, Event::QueueEmpty);
-            if let Event::Stopped { reason } = event {
-                let detail = "the connection has ended for good".to_owned();
-                return Err(Failure::Client(ClientError::Refused { reason, detail }));
-            }
-            for message in after(client, position).await? {
-                position = message.position;
-                if message.direction == Direction::Received && left > 0 {
-                    let name = names.of(message.peer, client).await?;
-                    output.message(&message, name)?;
-                    left -= 1;
-                }
-            }
-            if is_drained && until.drain {
-                return Ok(());
-            }
-        }
-        Ok(())
-    };
     let time_is_up = async {
         match until.time {
             Some(time) => tokio::time::sleep(time).await,
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
-        done = listening => done,
+    let listened = tokio::select! {
+        done = print_all(&until, printed, client, output) => done,
         () = time_is_up => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::from),
+    };
+    // However it ended: what was printed is not to be printed again.
+    printed.save()?;
+    listened
+}
+
+/// Prints what is in the store, and then what comes in.
+async fn print_all(
+    until: &Until,
+    printed: &mut Printed,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut events = client.events();
+    let mut left = until.count.unwrap_or(usize::MAX);
+    let mut names = Names::default();
+    print_new(&mut left, printed, &mut names, client, output).await?;
+    if left > 0 {
+        client.go_online().await?;
+    }
+
+    while left > 0 {
+        let Some(event) = events.next().await else {
+            return Ok(());
+        };
+        let is_drained = matches!(event, Event::QueueEmpty);
+        if let Event::Stopped { reason } = event {
+            let detail = "the connection has ended for good".to_owned();
+            return Err(Failure::Client(ClientError::Refused { reason, detail }));
+        }
+        print_new(&mut left, printed, &mut names, client, output).await?;
+        if is_drained && until.drain {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Prints what was received and not printed yet, `left` messages at most.
+async fn print_new(
+    left: &mut usize,
+    printed: &mut Printed,
+    names: &mut Names,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    loop {
+        let page = client.messages_after(printed.position(), PAGE).await?;
+        if page.is_empty() || *left == 0 {
+            return Ok(());
+        }
+        for message in &page {
+            names.learn(message.peer, client).await?;
+        }
+        printed.print(&page, left, |message| output.message(message, names.of(message.peer)))?;
+        printed.save()?;
     }
 }
 
@@ -128,9 +155,9 @@ pub(super) async fn history(
 ) -> Result<(), Failure> {
     let peer = find(name, client).await?;
     let mut names = Names::default();
+    names.learn(peer, client).await?;
     for message in client.history(peer, limit, before).await? {
-        let name = names.of(peer, client).await?;
-        output.message(&message, name)?;
+        output.message(&message, names.of(peer))?;
     }
     Ok(())
 }
@@ -163,13 +190,18 @@ async fn newest_position(client: &Client) -> Result<u64, Failure> {
 struct Names(HashMap<AccountId, Option<String>>);
 
 impl Names {
-    async fn of(&mut self, account: AccountId, client: &Client) -> Result<Option<&str>, Failure> {
+    async fn learn(&mut self, account: AccountId, client: &Client) -> Result<(), Failure> {
         if !self.0.contains_key(&account) {
             for contact in client.contacts().await? {
                 let handle = contact.handle.map(|handle| handle.to_string());
                 self.0.insert(contact.account, handle);
             }
         }
-        Ok(self.0.entry(account).or_default().as_deref())
+        self.0.entry(account).or_default();
+        Ok(())
+    }
+
+    fn of(&self, account: AccountId) -> Option<&str> {
+        self.0.get(&account)?.as_deref()
     }
 }

@@ -5,12 +5,15 @@ mod devices;
 mod messages;
 mod people;
 
+use std::path::Path;
+
 use sotto_client::{Client, PeerName, ids::AccountId};
 
 use crate::{
     arguments::{Arguments, Command},
     failure::Failure,
     output::Output,
+    printed::Printed,
     profile,
 };
 
@@ -18,12 +21,17 @@ use crate::{
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let Arguments { profile, server, app_token, store_key_file, command, .. } = arguments;
     let client = profile::open(&profile, server, store_key_file, app_token.into()).await?;
-    let done = Box::pin(carry_out(command, &client, output)).await;
+    let done = Box::pin(carry_out(command, &profile, &client, output)).await;
     client.close().await;
     done
 }
 
-async fn carry_out(command: Command, client: &Client, output: &mut Output) -> Result<(), Failure> {
+async fn carry_out(
+    command: Command,
+    profile: &Path,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
     match command {
         Command::Register { handle, words_file } => {
             account::register(handle, words_file, client, output).await
@@ -38,7 +46,9 @@ async fn carry_out(command: Command, client: &Client, output: &mut Output) -> Re
             messages::send(&name, &text, queue, wait, client, output).await
         }
         Command::Listen { time, count, drain } => {
-            messages::listen(messages::Until { time, count, drain }, client, output).await
+            let mut printed = Printed::load(profile)?;
+            let until = messages::Until { time, count, drain };
+            messages::listen(until, &mut printed, client, output).await
         }
         Command::Conversations => messages::conversations(client, output).await,
         Command::History { name, limit, before } => {
