@@ -3,7 +3,8 @@
 use std::{ffi::OsStr, process::Output};
 
 use serde_json::Value;
-use sotto_testkit::{Cluster, cluster};
+use sotto_e2e::PATIENCE;
+use sotto_testkit::{Cluster, cluster, wait_for};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -94,8 +95,20 @@ async fn two_people_and_a_second_device_get_by_with_commands_alone() {
     assert_eq!(texts(&laptop.run(&["listen", "--drain"]).await), ["to both"]);
     assert_eq!(texts(&bob.run(&["listen", "--drain"]).await), ["to both"]);
 
-    assert_eq!(texts(&bob.run(&["history", "alice"]).await), ["one", "two", "three", "to both"]);
-    assert_eq!(bob.run(&["conversations"]).await[0]["unread"], 3);
+    // What comes in under another command is printed by the next listen.
+    alice.run(&["send", "bob", "meanwhile"]).await;
+    wait_for(PATIENCE, "the message to come in while bob sends", || async {
+        bob.run(&["send", "alice", "busy"]).await;
+        let said = bob.run(&["history", "alice"]).await;
+        if texts(&said).contains(&"meanwhile") { Ok(()) } else { Err(said.len()) }
+    })
+    .await;
+    assert_eq!(texts(&bob.run(&["listen", "--drain"]).await), ["meanwhile"]);
+
+    let said = bob.run(&["history", "alice"]).await;
+    let texts: Vec<_> = texts(&said).into_iter().filter(|text| *text != "busy").collect();
+    assert_eq!(texts, ["one", "two", "three", "to both", "meanwhile"]);
+    assert_eq!(bob.run(&["conversations"]).await[0]["unread"], 4);
     let chain = alice.run(&["chain", "show", "bob"]).await;
     assert_eq!(chain[0]["devices"].as_array().unwrap().len(), 2);
     cluster.stop().await.unwrap();

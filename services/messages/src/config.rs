@@ -26,6 +26,9 @@ pub struct MessagesConfig {
     /// After how long a statement counts as failed.
     #[serde(with = "humantime_serde")]
     pub store_timeout: Duration,
+    /// How long a replica that ends waits for gateways to take their last outcomes.
+    #[serde(with = "humantime_serde")]
+    pub leave_timeout: Duration,
     /// How long envelopes wait.
     pub queue: QueueConfig,
     /// How sends become rows.
@@ -85,6 +88,8 @@ pub struct AcksConfig {
     pub rows: usize,
     /// Acknowledgements that may wait.
     pub waiting: usize,
+    /// Those of one device among them, and among those that are being deleted.
+    pub per_device: usize,
 }
 
 /// The section `[messages.pages]`.
@@ -132,6 +137,10 @@ pub struct DownlinkConfig {
     pub deliveries: usize,
     /// Bytes of deliveries that may lie ready.
     pub delivery_bytes: ByteSize,
+    /// How long a stream lasts at least before it is renewed because announcements
+    /// were lost.
+    #[serde(with = "humantime_serde")]
+    pub renew_every: Duration,
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -148,6 +157,7 @@ impl Validate for MessagesConfig {
         check.lasts("max_clock_ahead", self.max_clock_ahead, &(SECOND..=DAY));
         check.lasts("max_clock_behind", self.max_clock_behind, &(MINUTE..=7 * DAY));
         check.lasts("store_timeout", self.store_timeout, &(SECOND..=2 * MINUTE));
+        check.lasts("leave_timeout", self.leave_timeout, &(SECOND..=5 * MINUTE));
 
         check.lasts("queue.max_age", self.queue.max_age, &(HOUR..=90 * DAY));
         check.lasts("queue.partitions_every", self.queue.partitions_every, &(MINUTE..=12 * HOUR));
@@ -163,6 +173,7 @@ impl Validate for MessagesConfig {
         check.lasts("acks.every", self.acks.every, &(MS..=5 * SECOND));
         check.within("acks.rows", &self.acks.rows, &(1..=10_000));
         check.within("acks.waiting", &self.acks.waiting, &(1..=10_000_000));
+        check.within("acks.per_device", &self.acks.per_device, &(1..=100_000));
 
         check.within("pages.envelopes", &self.pages.envelopes, &(1..=1_000));
         check.within("pages.bytes", &self.pages.bytes.0, &(64 * KIB..=8 * KIB * KIB));
@@ -180,6 +191,7 @@ impl Validate for MessagesConfig {
         check.within("downlink.deliveries", &self.downlink.deliveries, &(1..=1_000_000));
         let bytes = self.downlink.delivery_bytes.0;
         check.within("downlink.delivery_bytes", &bytes, &(KIB * KIB..=KIB * KIB * KIB));
+        check.lasts("downlink.renew_every", self.downlink.renew_every, &(SECOND..=10 * MINUTE));
     }
 }
 

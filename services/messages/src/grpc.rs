@@ -102,7 +102,8 @@ async fn talk(
     }
 }
 
-/// Reads until the gateway ends, breaks a rule, or is to be left.
+/// Reads until the gateway ends, breaks a rule, or is to be left: because the replica
+/// ends, or because announcements were lost.
 async fn read(
     messages: &Messages,
     gateway: &Arc<Gateway>,
@@ -138,6 +139,10 @@ async fn read(
             },
             () = draining.cancelled() => return Ok(()),
             () = gateway.ended() => return Ok(()),
+            () = gateway.due() => {
+                tracing::info!(gateway = gateway.name(), "announcements were lost");
+                return Ok(());
+            }
         };
     }
 }

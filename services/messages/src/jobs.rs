@@ -7,6 +7,7 @@ use sotto_ids::AccountUuid;
 use sotto_kit::{clock::millis, fault::chain};
 use sotto_store::device_changes::{DeviceChangeStream, DeviceChanges};
 use sqlx::PgPool;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{config::MessagesConfig, db, metrics, ops::Messages, outage::Outage};
 
@@ -27,7 +28,7 @@ pub(crate) async fn start(messages: &Messages, changes: DeviceChanges) {
     let outage = Outage::new("device changes");
     let heard = listen(&changes, &outage, messages).await;
     let life = &messages.lifecycle;
-    life.spawn("messages.end", end(messages.clone()));
+    life.spawn("messages.end", end(messages.clone(), life.hold()));
     life.spawn("messages.partitions", partitions(messages.clone()));
     life.spawn("messages.sweep", sweep(messages.clone()));
     life.spawn("messages.device_changes", device_changes(messages.clone(), changes, outage, heard));
@@ -57,12 +58,19 @@ async fn drop_days(messages: &Messages) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Tells the writers to finish once no stream can bring anything new.
-async fn end(messages: Messages) {
+/// Tells the writers to finish once no stream can bring anything new. The process does
+/// not stop before they have: until then gateways hear what became of their sends.
+async fn end(messages: Messages, hold: TaskTrackerToken) {
     messages.lifecycle.draining().cancelled().await;
     messages.streams.close();
-    messages.streams.wait().await;
+    let patience = messages.config.leave_timeout;
+    if tokio::time::timeout(patience, messages.streams.wait()).await.is_err() {
+        tracing::warn!("some gateways did not take their last outcomes in time");
+    }
     messages.finishing.cancel();
+    messages.finishers.close();
+    messages.finishers.wait().await;
+    drop(hold);
 }
 
 async fn partitions(messages: Messages) {

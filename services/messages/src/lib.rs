@@ -10,6 +10,8 @@
 //!   devices acknowledge them, or their time is over.
 //! - A send that comes again stores nothing twice, whichever replica it comes to.
 //! - A send is stored for exactly the devices that its recipient has, or not at all.
+//! - A send is taken only from a device that its account has. One that was revoked is
+//!   refused as soon as the change is heard, or the remembered devices are too old.
 //! - The sends of one device are stored in the order in which they came.
 //!
 //! # What it does not do
@@ -95,7 +97,7 @@ pub async fn build(
     let db = messages.db.clone();
     health.require("postgres", move || {
         let db = db.clone();
-        async move { db.acquire().await.is_ok() }
+        async move { db::answers(&db).await }
     });
     let service = MessagesServiceServer::new(GrpcMessages(messages))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)

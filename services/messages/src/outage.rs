@@ -22,10 +22,17 @@ impl Outage {
         }
     }
 
-    pub(crate) fn ends(&self) {
+    /// Whether it was away until now. Of all who find it back, one is told so.
+    pub(crate) fn ends(&self) -> bool {
         // Read first: the common case must not write to a line that all cores share.
-        if self.lasts.load(Ordering::Relaxed) && self.lasts.swap(false, Ordering::Relaxed) {
+        let ends = self.lasts() && self.lasts.swap(false, Ordering::Relaxed);
+        if ends {
             tracing::info!(neighbour = self.neighbour, "neighbour is back");
         }
+        ends
+    }
+
+    pub(crate) fn lasts(&self) -> bool {
+        self.lasts.load(Ordering::Relaxed)
     }
 }

@@ -1,4 +1,4 @@
-//! The devices of recipients: asked of keys, remembered for a while.
+//! The devices of senders and recipients: asked of keys, remembered for a while.
 //!
 //! What is remembered admits a send; it never refuses one. Before a send is turned
 //! away because of it, keys is asked again, so that a device that was added a moment

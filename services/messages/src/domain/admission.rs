@@ -1,6 +1,6 @@
 use super::{DeviceSet, Interop, Mismatch, Refusal, Send};
 
-/// What the recipient's account says to a send.
+/// What the sender's and the recipient's account say to a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// It is for exactly the devices that the account has.
@@ -11,10 +11,22 @@ pub(crate) enum Admission {
     Refused(Refusal),
 }
 
-/// Holds a send against its recipient, `None` where there is no such account.
+/// Holds a send against the account of its sender and its recipient, `None` where
+/// there is no such account.
 ///
-/// Between one account's own devices the apps do not matter.
-pub(crate) fn admit(send: &Send, recipient: Option<&DeviceSet>, interop: &Interop) -> Admission {
+/// A token outlives the revocation of its device by minutes, so that the sender is
+/// held against its account at each send. Between one account's own devices the apps
+/// do not matter.
+pub(crate) fn admit(
+    send: &Send,
+    sender: Option<&DeviceSet>,
+    recipient: Option<&DeviceSet>,
+    interop: &Interop,
+) -> Admission {
+    // First: who is no device of anybody learns nothing of others.
+    if !sender.is_some_and(|set| set.has(send.sender.device)) {
+        return Admission::Refused(Refusal::UnknownSender);
+    }
     let Some(set) = recipient else {
         return Admission::Refused(Refusal::UnknownRecipient);
     };
@@ -36,6 +48,25 @@ mod tests {
             .map(|(app, listed)| (app.to_owned(), [listed.to_owned()]))
             .into_iter()
             .collect()
+    }
+
+    /// Of a sender that its account has.
+    fn admit(send: &Send, recipient: Option<&DeviceSet>, interop: &Interop) -> Admission {
+        super::admit(send, Some(&set(&[(1, 10), (2, 20)])), recipient, interop)
+    }
+
+    #[test]
+    fn a_device_that_its_account_does_not_have_sends_nothing_and_learns_nothing() {
+        let own = set(&[(2, 20)]);
+        let refused = Admission::Refused(Refusal::UnknownSender);
+        for sender in [Some(&own), None] {
+            for recipient in [Some(&set(&[(1, 10)])), Some(&set(&[(7, 70)])), None] {
+                let admission = super::admit(&send(2, &[(1, 10)]), sender, recipient, &interop());
+                assert_eq!(admission, refused);
+            }
+        }
+        let to_own = super::admit(&send(1, &[(2, 20)]), Some(&own), Some(&own), &interop());
+        assert_eq!(to_own, refused);
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub(crate) struct Mismatch {
 }
 
 impl DeviceSet {
+    /// Whether the account has this device.
+    pub(crate) fn has(&self, device: DeviceId) -> bool {
+        self.devices.iter().any(|(other, _)| *other == device)
+    }
+
     /// Compares. `None` where the send is for exactly these devices.
     ///
     /// A device that writes to its own account does not write to itself.

@@ -11,6 +11,9 @@ pub(crate) enum Refusal {
     #[error("the sending device is malformed")]
     MalformedSender,
 
+    #[error("the sending device is none of its account")]
+    UnknownSender,
+
     #[error("the client message id is not 16 bytes of a UUIDv7")]
     MalformedMessageId,
 
@@ -59,7 +62,7 @@ impl Fault for Refusal {
     fn code(&self) -> Code {
         match self {
             Self::UnknownRecipient => Code::NotFound,
-            Self::NotInteroperable => Code::Forbidden,
+            Self::NotInteroperable | Self::UnknownSender => Code::Forbidden,
             Self::Unavailable => Code::Unavailable,
             _ => Code::InvalidInput,
         }
@@ -68,6 +71,7 @@ impl Fault for Refusal {
     fn reason(&self) -> &'static str {
         match self {
             Self::MalformedSender => "malformed_sender",
+            Self::UnknownSender => "unknown_sender",
             Self::MalformedMessageId => "malformed_message_id",
             Self::ClockSkew { .. } => "clock_skew",
             Self::MalformedRecipient => "malformed_recipient",
@@ -113,6 +117,7 @@ mod tests {
     fn only_a_refusal_for_now_says_when_to_come_again() {
         assert_ne!(socket::Error::from(Refusal::Unavailable).retry_after_ms, 0);
         assert_eq!(socket::Error::from(Refusal::NoMessages).retry_after_ms, 0);
+        assert_eq!(socket::Error::from(Refusal::UnknownSender).retry_after_ms, 0);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use sotto_ids::EnvelopeId;
 use sotto_kit::fault::Fault as _;
 use sotto_proto::messages::{Delivery, Outcome, Page, StoredEnvelope, outcome};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Downlink;
@@ -23,6 +26,10 @@ use crate::{
 /// Three queues lead down to it, each bounded in its own way. Outcomes never find
 /// theirs full, because it has room for as many as there is credit. A page takes its
 /// room before it is read. Deliveries are hints, and one without room is dropped.
+///
+/// Once a hint is lost, nobody can tell which socket waits for it. So the stream ends
+/// as it does when the replica ends; the gateway attaches again, and then has every
+/// socket read its queue.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     name: String,
@@ -30,6 +37,8 @@ pub(crate) struct Gateway {
     pages: mpsc::Sender<Page>,
     deliveries: mpsc::Sender<Delivery>,
     flow: Arc<Flow>,
+    lost_hints: CancellationToken,
+    renew_from: Instant,
 }
 
 /// What both ends of the queues look at.
@@ -61,7 +70,16 @@ impl Gateway {
         let (deliveries, deliveries_down) = mpsc::channel(config.downlink.deliveries);
         let downlink =
             Downlink::new(config, Arc::clone(&flow), outcomes_down, pages_down, deliveries_down);
-        (Self { name, outcomes, pages, deliveries, flow }, downlink)
+        let gateway = Self {
+            name,
+            outcomes,
+            pages,
+            deliveries,
+            flow,
+            lost_hints: CancellationToken::new(),
+            renew_from: Instant::now() + config.downlink.renew_every,
+        };
+        (gateway, downlink)
     }
 
     /// Random for each start of a gateway, so that it may stand in logs.
@@ -89,7 +107,24 @@ impl Gateway {
             return Hint::Sent;
         }
         self.flow.delivery_bytes.fetch_sub(size, Ordering::Relaxed);
+        self.loses_hints();
         Hint::Crowded
+    }
+
+    /// Notes that it may not have been told of an envelope.
+    pub(crate) fn loses_hints(&self) {
+        self.lost_hints.cancel();
+    }
+
+    /// Whether hints were lost, and the stream is old enough to be renewed.
+    pub(crate) fn is_due(&self) -> bool {
+        self.lost_hints.is_cancelled() && Instant::now() >= self.renew_from
+    }
+
+    /// Resolves when the stream is to be renewed.
+    pub(crate) async fn due(&self) {
+        self.lost_hints.cancelled().await;
+        tokio::time::sleep_until(self.renew_from).await;
     }
 
     /// Waits for room for one page. `None` when the gateway is gone.

@@ -52,6 +52,12 @@ impl Gateways {
         metrics::gateways(gateways.len());
     }
 
+    /// Has all of them attach again, since hints for any of them may be lost.
+    pub(crate) fn lose_hints(&self) {
+        let gateways = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        gateways.values().for_each(|gateway| gateway.loses_hints());
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Gateway>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }

@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,6 +23,7 @@ const TRIES: usize = 3;
 #[derive(Debug)]
 pub(super) struct Acks {
     room: usize,
+    room_of_device: usize,
     batch: usize,
     pending: Mutex<Pending>,
     arrived: Notify,
@@ -34,13 +35,14 @@ struct Pending {
     /// In the order in which they came.
     waiting: VecDeque<(DeviceAddress, EnvelopeId)>,
     /// Those that wait and those that are being deleted.
-    held: HashMap<DeviceAddress, Vec<EnvelopeId>>,
+    held: HashMap<DeviceAddress, HashSet<EnvelopeId>>,
 }
 
 impl Acks {
     pub(super) fn new(config: &AcksConfig) -> Self {
         Self {
             room: config.waiting,
+            room_of_device: config.per_device,
             batch: config.rows,
             pending: Mutex::default(),
             arrived: Notify::new(),
@@ -48,19 +50,27 @@ impl Acks {
         }
     }
 
+    /// Takes what there is room for. The ids are whatever a device says: one that makes
+    /// them up fills its own room and nobody else's.
     fn add(&self, device: DeviceAddress, ids: impl Iterator<Item = EnvelopeId>) {
-        let mut pending = self.pending();
+        let mut guard = self.pending();
+        let pending = &mut *guard;
         let mut passed_over = 0;
         for id in ids {
-            if pending.waiting.len() < self.room {
+            let held = pending.held.get(&device);
+            if held.is_some_and(|held| held.contains(&id)) {
+                continue;
+            }
+            let held = held.map_or(0, HashSet::len);
+            if pending.waiting.len() < self.room && held < self.room_of_device {
                 pending.waiting.push_back((device, id));
-                pending.held.entry(device).or_default().push(id);
+                pending.held.entry(device).or_default().insert(id);
             } else {
                 passed_over += 1;
             }
         }
         let enough = pending.waiting.len() >= self.batch;
-        drop(pending);
+        drop(guard);
         metrics::acks_failed(passed_over);
         self.arrived.notify_one();
         if enough {
@@ -71,8 +81,8 @@ impl Acks {
     /// The envelopes of a device that are as good as deleted.
     pub(super) fn of(&self, device: DeviceAddress) -> Vec<Uuid> {
         let pending = self.pending();
-        let ids = pending.held.get(&device).map_or(&[][..], Vec::as_slice);
-        ids.iter().map(EnvelopeId::as_uuid).collect()
+        let ids = pending.held.get(&device).into_iter().flatten();
+        ids.map(EnvelopeId::as_uuid).collect()
     }
 
     fn take(&self) -> Vec<(DeviceAddress, EnvelopeId)> {
@@ -85,9 +95,7 @@ impl Acks {
         let mut pending = self.pending();
         for (device, id) in done {
             let Some(held) = pending.held.get_mut(device) else { continue };
-            if let Some(index) = held.iter().position(|other| other == id) {
-                held.swap_remove(index);
-            }
+            held.remove(id);
             if held.is_empty() {
                 pending.held.remove(device);
             }
@@ -174,11 +182,16 @@ mod tests {
     use super::*;
 
     fn acks(room: usize) -> Acks {
-        Acks::new(&AcksConfig { every: Duration::from_millis(50), rows: 2, waiting: room })
+        let every = Duration::from_millis(50);
+        Acks::new(&AcksConfig { every, rows: 2, waiting: room, per_device: 5 })
     }
 
     fn device() -> DeviceAddress {
-        DeviceAddress::new(AccountId::new([1; 32]).uuid(), DeviceId::FIRST)
+        device_of(1)
+    }
+
+    fn device_of(account: u8) -> DeviceAddress {
+        DeviceAddress::new(AccountId::new([account; 32]).uuid(), DeviceId::FIRST)
     }
 
     fn ids(count: u8) -> Vec<EnvelopeId> {
@@ -206,5 +219,28 @@ mod tests {
         let acks = acks(2);
         acks.add(device(), ids(3).into_iter());
         assert_eq!(acks.of(device()).len(), 2);
+    }
+
+    #[test]
+    fn a_device_that_makes_ids_up_fills_no_room_but_its_own() {
+        let acks = acks(10);
+        acks.add(device(), ids(200).into_iter());
+        acks.add(device_of(2), ids(5).into_iter());
+        assert_eq!((acks.of(device()).len(), acks.of(device_of(2)).len()), (5, 5));
+
+        // What is deleted gives its room back.
+        acks.release(&acks.take());
+        acks.add(device(), ids(200).into_iter());
+        assert_eq!(acks.of(device()).len(), 5);
+    }
+
+    #[test]
+    fn an_id_that_comes_again_takes_one_place() {
+        let acks = acks(10);
+        for _ in 0..20 {
+            acks.add(device(), ids(1).into_iter());
+        }
+        assert_eq!(acks.take().len(), 1);
+        assert_eq!(acks.of(device()).len(), 1, "while it is being deleted, too");
     }
 }

@@ -1,11 +1,12 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use sotto_ids::DeviceAddress;
 use sotto_store::places::{Place, Places};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::Instrument as _;
 
 use super::Messages;
@@ -15,26 +16,36 @@ use crate::{
     outage::Outage,
 };
 
+/// How often places are asked again after hints were lost, where nothing new asks.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Tells gateways of envelopes that have just become durable.
 ///
 /// An announcement is a hint. Whatever goes wrong here, the row stands, and its
-/// device gets it when it next asks. So nothing here makes a writer wait.
+/// device gets it when it next asks. So nothing here makes a writer wait. Where hints
+/// were lost and it is not known whose, every gateway is made to attach again, so
+/// that devices ask soon: at the end of the outage, or of the crowd.
 #[derive(Debug)]
-pub(super) struct Announcer(mpsc::Sender<Vec<Row>>);
+pub(super) struct Announcer {
+    batches: mpsc::Sender<Vec<Row>>,
+    crowded: Arc<Notify>,
+}
 
 impl Announcer {
     /// Starts the task that looks places up. Each writer has its own, so that
     /// envelopes of one sender are announced in their order.
     pub(super) fn start(messages: &Messages, places: Places, outage: Arc<Outage>) -> Self {
         let (sender, batches) = mpsc::channel(messages.config.commit.hints_waiting);
-        let task = announce(messages.clone(), places, outage, batches);
+        let crowded = Arc::new(Notify::new());
+        let task = announce(messages.clone(), places, outage, batches, Arc::clone(&crowded));
         messages.lifecycle.spawn("messages.announcer", task);
-        Self(sender)
+        Self { batches: sender, crowded }
     }
 
     pub(super) fn announce(&self, rows: Vec<Row>) {
-        if let Err(full) = self.0.try_send(rows) {
+        if let Err(full) = self.batches.try_send(rows) {
             count(Hint::Crowded, full.into_inner().len());
+            self.crowded.notify_one();
         }
     }
 }
@@ -45,20 +56,40 @@ async fn announce(
     places: Places,
     outage: Arc<Outage>,
     mut batches: mpsc::Receiver<Vec<Row>>,
+    crowded: Arc<Notify>,
 ) {
-    while let Some(rows) = batches.recv().await {
-        let devices: HashSet<DeviceAddress> = rows.iter().map(|row| row.recipient).collect();
+    // One of those whose hints were lost: the question whether places are back.
+    let mut lost: Option<DeviceAddress> = None;
+    loop {
+        let rows = tokio::select! {
+            rows = batches.recv() => match rows {
+                Some(rows) => rows,
+                None => return,
+            },
+            // During an outage it would be too early.
+            () = crowded.notified(), if !outage.lasts() => {
+                messages.gateways.lose_hints();
+                continue;
+            }
+            () = tokio::time::sleep(ASK_AGAIN), if lost.is_some() => Vec::new(),
+        };
+        let mut devices: HashSet<DeviceAddress> = rows.iter().map(|row| row.recipient).collect();
+        devices.extend(lost);
         let devices: Vec<DeviceAddress> = devices.into_iter().collect();
         let span = tracing::info_span!("messages.announce", devices = devices.len());
         match places.lookup_many(&devices).instrument(span).await {
             Ok(found) => {
-                outage.ends();
+                lost = None;
+                if outage.ends() {
+                    messages.gateways.lose_hints();
+                }
                 let known = devices.into_iter().zip(found);
                 let at = known.filter_map(|(device, place)| Some((device, place?))).collect();
                 deliver(&messages, rows, &at);
             }
             Err(error) => {
                 outage.begins(&error);
+                lost = devices.first().copied();
                 count(Hint::PlacesAway, rows.len());
             }
         }

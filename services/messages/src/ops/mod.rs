@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     page_turns: Semaphore,
     /// The streams with gateways. When they have ended, nothing new can come.
     pub(crate) streams: TaskTracker,
+    /// The writers, and what deletes acknowledged rows. They end after the streams.
+    pub(crate) finishers: TaskTracker,
     /// Cancelled when the streams have ended: finish what waits, then end.
     pub(crate) finishing: CancellationToken,
 }
@@ -96,6 +98,7 @@ impl Messages {
             gateways: Gateways::default(),
             database: Outage::new("postgres"),
             streams: TaskTracker::new(),
+            finishers: TaskTracker::new(),
             finishing: CancellationToken::new(),
             config,
             clock,
@@ -109,9 +112,11 @@ impl Messages {
         for inbox in inboxes {
             let announcer = Announcer::start(&messages, places.clone(), Arc::clone(&announcing));
             let writer = Writer::new(messages.clone(), inbox, announcer);
-            messages.lifecycle.spawn("messages.writer", writer.run());
+            let writing = messages.finishers.track_future(writer.run());
+            messages.lifecycle.spawn("messages.writer", writing);
         }
-        messages.lifecycle.spawn("messages.acks", messages.clone().delete_acknowledged());
+        let deleting = messages.finishers.track_future(messages.clone().delete_acknowledged());
+        messages.lifecycle.spawn("messages.acks", deleting);
         Ok(messages)
     }
 }

@@ -47,7 +47,7 @@ impl Messages {
         mut pulls: mpsc::Receiver<PullRequest>,
     ) {
         while let Some(pull) = pulls.recv().await {
-            if self.lifecycle.is_draining() {
+            if self.lifecycle.is_draining() || gateway.is_due() {
                 // It asks again wherever it attaches next.
                 return;
             }

@@ -13,12 +13,15 @@ use crate::{
     gateways::{Gateway, Ticket},
 };
 
-/// What is known of the recipients of one batch.
+/// What is known of the accounts of one batch: of those that send and those that are
+/// sent to.
 #[derive(Default)]
-struct Recipients {
+struct Parties {
     sets: HashMap<AccountUuid, Known>,
     /// Those that keys was asked about for this batch.
-    fresh: HashSet<AccountUuid>,
+    asked: HashSet<AccountUuid>,
+    /// Those of them that it did not answer for.
+    unanswered: HashSet<AccountUuid>,
 }
 
 impl Messages {
@@ -38,9 +41,9 @@ impl Messages {
             }
         }
 
-        let recipients = self.recipients(&sends).await;
+        let parties = self.parties(&sends).await;
         for (ticket, send) in sends {
-            match self.admit(&send, &recipients) {
+            match self.admit(&send, &parties) {
                 Some(Admission::Admitted) => {
                     let writer = self.writers.of(send.sender);
                     let rows = domain::rows(send, now_ms, &self.rules);
@@ -56,40 +59,50 @@ impl Messages {
     /// Gathers what is needed to judge these sends, with at most two questions to
     /// keys: one for the accounts that are not remembered, and one for those that
     /// are, but as they are remembered would turn a send away.
-    async fn recipients(&self, sends: &[(Ticket, Send)]) -> Recipients {
-        let named: HashSet<AccountUuid> = sends.iter().map(|(_, send)| send.recipient).collect();
-        let mut recipients =
-            Recipients { sets: self.device_sets.remembered(named.iter()), fresh: HashSet::new() };
+    async fn parties(&self, sends: &[(Ticket, Send)]) -> Parties {
+        let named: HashSet<AccountUuid> = sends.iter().flat_map(|(_, send)| of(send)).collect();
+        let mut parties =
+            Parties { sets: self.device_sets.remembered(named.iter()), ..Parties::default() };
         let unknown: HashSet<AccountUuid> =
-            named.into_iter().filter(|account| !recipients.sets.contains_key(account)).collect();
-        self.ask(unknown, &mut recipients).await;
+            named.into_iter().filter(|account| !parties.sets.contains_key(account)).collect();
+        self.ask(unknown, &mut parties).await;
 
         let doubtful = sends
             .iter()
-            .filter(|(_, send)| !recipients.fresh.contains(&send.recipient))
-            .filter(|(_, send)| self.admit(send, &recipients) != Some(Admission::Admitted))
-            .map(|(_, send)| send.recipient)
+            .filter(|(_, send)| {
+                self.admit(send, &parties).is_some_and(|said| said != Admission::Admitted)
+            })
+            .flat_map(|(_, send)| of(send))
+            .filter(|account| !parties.asked.contains(account))
             .collect();
-        self.ask(doubtful, &mut recipients).await;
-        recipients
+        self.ask(doubtful, &mut parties).await;
+        parties
     }
 
-    async fn ask(&self, accounts: HashSet<AccountUuid>, recipients: &mut Recipients) {
+    async fn ask(&self, accounts: HashSet<AccountUuid>, parties: &mut Parties) {
         if accounts.is_empty() {
             return;
         }
         let asked: Vec<AccountUuid> = accounts.into_iter().collect();
         match self.device_sets.fetch(&asked).await {
-            Ok(sets) => recipients.sets.extend(sets),
+            Ok(sets) => parties.sets.extend(sets),
             // Sends that what is remembered admits pass all the same.
-            Err(_keys_away) => recipients.sets.retain(|account, _| !asked.contains(account)),
+            Err(_keys_away) => parties.unanswered.extend(&asked),
         }
-        recipients.fresh.extend(asked);
+        parties.asked.extend(asked);
     }
 
-    /// `None` where keys could not be asked.
-    fn admit(&self, send: &Send, recipients: &Recipients) -> Option<Admission> {
-        let set = recipients.sets.get(&send.recipient)?;
-        Some(domain::admit(send, set.as_deref(), &self.interop))
+    /// `None` where keys could not be asked, and what is remembered does not admit it.
+    fn admit(&self, send: &Send, parties: &Parties) -> Option<Admission> {
+        let sender = parties.sets.get(&send.sender.account)?;
+        let recipient = parties.sets.get(&send.recipient)?;
+        let said = domain::admit(send, sender.as_deref(), recipient.as_deref(), &self.interop);
+        let certain = || of(send).iter().all(|account| !parties.unanswered.contains(account));
+        (said == Admission::Admitted || certain()).then_some(said)
     }
+}
+
+/// The accounts that a send is between.
+const fn of(send: &Send) -> [AccountUuid; 2] {
+    [send.sender.account, send.recipient]
 }

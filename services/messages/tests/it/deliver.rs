@@ -1,5 +1,7 @@
 //! Announcements to gateways.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use crate::harness::{Answer, Letter, Link, Stage, gateway, id_of, wait_for};
@@ -75,7 +77,12 @@ async fn announcements_of_one_sender_keep_their_order(db: PgPool) {
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_gateway_that_does_not_read_harms_nobody_and_loses_nothing(db: PgPool) {
     let mut stage = Stage::set(db).await;
-    let replica = stage.replica_with(|config| config.downlink.deliveries = 4).await;
+    let replica = stage
+        .replica_with(|config| {
+            config.downlink.deliveries = 4;
+            config.downlink.renew_every = Duration::from_hours(1);
+        })
+        .await;
     let slow_name = gateway();
     let mut slow = Link::attach(&replica, &slow_name).await;
     let mut link = Link::attach(&replica, &gateway()).await;
@@ -94,6 +101,37 @@ async fn a_gateway_that_does_not_read_harms_nobody_and_loses_nothing(db: PgPool)
         found.extend(page.envelopes.iter().map(id_of));
     }
     assert_eq!(found, stage.queue(bob[0]).await);
+    stage.end().await;
+}
+
+/// The gateway cannot know which of its sockets should have been told. When it
+/// attaches anew, it has all of them read their queues.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_gateway_whose_announcements_were_dropped_is_made_to_attach_anew(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let replica = stage
+        .replica_with(|config| {
+            config.downlink.deliveries = 4;
+            config.downlink.renew_every = Duration::ZERO;
+        })
+        .await;
+    let slow_name = gateway();
+    let mut slow = Link::attach(&replica, &slow_name).await;
+    let mut link = Link::attach(&replica, &gateway()).await;
+    let (alice, bob) = (stage.account(1), stage.account(1));
+    stage.online(bob[0], &slow_name, 5).await;
+    let large = |n| Letter::new(alice[0], &bob, stage.now_ms() + n).body(vec![1; 64 * 1024]);
+    for n in 0..150 {
+        assert_eq!(link.send(&large(n)).await, Answer::Accepted);
+    }
+
+    assert!(slow.ending().await.is_ok(), "it gets what was ready, then the end");
+
+    assert!(slow.has_delivery());
+    let mut slow = Link::attach(&replica, &slow_name).await;
+    let letter = Letter::new(alice[0], &bob, stage.now_ms() + 150);
+    assert_eq!(link.send(&letter).await, Answer::Accepted, "the others keep their streams");
+    assert_eq!(id_of(&slow.delivery().await.1), letter.envelope_id(bob[0]));
     stage.end().await;
 }
 

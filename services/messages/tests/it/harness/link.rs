@@ -110,6 +110,13 @@ impl Link {
         self.arrived.iter().any(|item| matches!(item, downlink::Item::Delivery(_)))
     }
 
+    /// How many deliveries have come that nobody has asked for. They are forgotten.
+    pub(crate) fn take_deliveries(&mut self) -> usize {
+        let before = self.arrived.len();
+        self.arrived.retain(|item| !matches!(item, downlink::Item::Delivery(_)));
+        before - self.arrived.len()
+    }
+
     pub(crate) async fn acknowledge(&mut self, device: Device, ids: &[Uuid]) {
         self.push(vec![Item::Acknowledge(Acknowledge {
             device: Some(device_ref(device)),

@@ -68,6 +68,15 @@ pub(crate) struct Replica {
     pub(crate) lifecycle: Lifecycle,
 }
 
+impl Replica {
+    /// Ends it as the process does that runs it. Says whether every task ended.
+    pub(crate) async fn end_in_order(&self) -> bool {
+        self.lifecycle.drain();
+        self.lifecycle.drained(MINUTE).await;
+        self.lifecycle.finish(MINUTE).await
+    }
+}
+
 impl Stage {
     pub(crate) async fn set(db: PgPool) -> Self {
         let redis = connect_redis(&redis_url()).await;
@@ -135,6 +144,19 @@ impl Stage {
         lifecycle.spawn("test.grpc", async move { serving.await.unwrap() });
         self.replicas.push((lifecycle.clone(), pool));
         Replica { url, lifecycle }
+    }
+
+    /// A replica whose way to Redis can be cut. Its streams last at least
+    /// `renew_every`.
+    pub(crate) async fn replica_over_redis(
+        &mut self,
+        wire: &Wire,
+        renew_every: Duration,
+    ) -> Replica {
+        let url = redis_url().replace(&redis_server(), &wire.address.to_string());
+        let redis = connect_redis(&url).await;
+        let postgres = self.db.connect_options().as_ref().clone();
+        self.replica_over(postgres, redis, |config| config.downlink.renew_every = renew_every).await
     }
 
     /// An account of the app `socialink` with that many devices.
@@ -224,6 +246,13 @@ pub(crate) async fn connect_redis(url: &str) -> Redis {
 #[expect(clippy::disallowed_methods, reason = "the test runner tells where Redis is")]
 pub(crate) fn redis_url() -> String {
     std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
+}
+
+/// Host and port in it.
+pub(crate) fn redis_server() -> String {
+    let url = redis_url();
+    let authority = url.trim_start_matches("redis://").split('/').next().unwrap();
+    authority.rsplit('@').next().unwrap().to_owned()
 }
 
 fn listen() -> (TcpListener, String) {
