@@ -25,12 +25,13 @@ impl Handle {
     /// could be taken for one another, so only one of them may exist.
     ///
     /// The pairs are those of Unicode TR 39 that lie within the alphabet of
-    /// handles (0 and o, 1 and l, rn and m), and vv for w; marks are left out.
+    /// handles (0 and o, 1 and l, rn and m), and two that people fall for all the same:
+    /// i with 1 and l (adm1n), and vv for w. Marks are left out.
     pub fn skeleton(&self) -> String {
         self.0
             .replace(['_', '.'], "")
             .replace('0', "o")
-            .replace('1', "l")
+            .replace(['1', 'i'], "l")
             .replace("rn", "m")
             .replace("vv", "w")
     }
@@ -99,6 +100,7 @@ mod tests {
         assert_eq!(skeleton("paypal"), skeleton("paypa1"));
         assert_eq!(skeleton("modern"), skeleton("rnodem"));
         assert_eq!(skeleton("ann.lee"), skeleton("annlee"));
-        assert_ne!(skeleton("ian"), skeleton("lan"));
+        assert_eq!(skeleton("admin"), skeleton("adm1n"));
+        assert_ne!(skeleton("ian"), skeleton("jan"));
     }
 }

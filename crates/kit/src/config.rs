@@ -94,7 +94,8 @@ impl<'de> Deserialize<'de> for ByteSize {
 }
 
 /// A secret of the configuration, such as a URL with a password: given as text, or
-/// as the path of a file that holds it. It never shows itself.
+/// as the path of a file that holds it. Where both are given, such as by two layers, the
+/// file counts. It never shows itself.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Secret {
@@ -112,15 +113,14 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// A sentence without the secret: neither or both are given, or the file cannot
-    /// be read.
+    /// A sentence without the secret: neither is given, or the file cannot be read.
     pub fn reveal(&self) -> Result<String, String> {
         match (&self.value, &self.file) {
-            (Some(value), None) => Ok(value.clone()),
-            (None, Some(file)) => std::fs::read_to_string(file)
+            (_, Some(file)) => std::fs::read_to_string(file)
                 .map(|text| text.trim_end().to_owned())
                 .map_err(|error| format!("{}: {error}", file.display())),
-            _ => Err("give either `value` or `file`".to_owned()),
+            (Some(value), None) => Ok(value.clone()),
+            (None, None) => Err("give either `value` or `file`".to_owned()),
         }
     }
 }
@@ -194,6 +194,19 @@ mod tests {
             assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
         }
         assert!("64kb".parse::<ByteSize>().is_err());
+    }
+
+    #[test]
+    fn a_secret_in_a_file_goes_over_a_default_in_the_open() {
+        let path = std::env::temp_dir().join(format!("sotto-secret-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&path, "from the file\n").unwrap();
+        let both = serde_json::json!({ "value": "a default", "file": path });
+
+        let secret: Secret = serde_json::from_value(both).unwrap();
+
+        assert_eq!(secret.reveal().unwrap(), "from the file");
+        std::fs::remove_file(path).unwrap();
+        assert!(secret.reveal().is_err(), "a file that is gone is no reason to go on without it");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The public face: HTTP. Every refusal is a problem document, the framework's own
 //! included.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -44,18 +44,20 @@ pub enum HttpError {
     /// The query has an unknown, missing or malformed parameter.
     #[error("the query is malformed: {0}")]
     MalformedQuery(String),
-    /// Nothing lives under this path.
+    /// Nothing lives under this path, or nothing that takes this method.
     #[error("there is nothing here")]
     NoSuchEndpoint,
-    /// The path is right and the method is not.
-    #[error("this endpoint does not take this method")]
-    MethodNotAllowed,
+    /// The request did not come to an end in time: its body stopped arriving, or we
+    /// were too slow.
+    #[error("the request took too long")]
+    TimedOut,
 }
 
 impl Fault for HttpError {
     fn code(&self) -> Code {
         match self {
-            Self::NoSuchEndpoint | Self::MethodNotAllowed => Code::NotFound,
+            Self::NoSuchEndpoint => Code::NotFound,
+            Self::TimedOut => Code::Unavailable,
             _ => Code::InvalidInput,
         }
     }
@@ -68,7 +70,7 @@ impl Fault for HttpError {
             Self::MalformedPath(_) => "malformed_path",
             Self::MalformedQuery(_) => "malformed_query",
             Self::NoSuchEndpoint => "no_such_endpoint",
-            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TimedOut => "request_timeout",
         }
     }
 }
@@ -117,6 +119,23 @@ fn json_error(error: &error::JsonPayloadError, limit: usize) -> HttpError {
         error::JsonPayloadError::OverflowKnownLength { .. }
         | error::JsonPayloadError::Overflow { .. } => HttpError::BodyTooLarge { limit },
         other => HttpError::MalformedJson(other.to_string()),
+    }
+}
+
+/// Ends a request that takes longer than `longest`. An upgraded connection is answered
+/// before it is used, so this does not bound it.
+///
+/// # Errors
+///
+/// Those of the service behind it, and `request_timeout`.
+pub async fn in_time<B: MessageBody>(
+    longest: Duration,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    match tokio::time::timeout(longest, next.call(request)).await {
+        Ok(response) => response,
+        Err(_) => Err(problem(HttpError::TimedOut)),
     }
 }
 

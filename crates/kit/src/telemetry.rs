@@ -18,7 +18,10 @@ use opentelemetry_sdk::{
 use serde::{Deserialize, Serialize};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::config::{Validate, require};
@@ -129,12 +132,22 @@ pub fn init(config: &TelemetryConfig, role: &str) -> Result<Telemetry, Telemetry
             .with_location(false)
     });
     tracing_subscriber::registry()
-        .with(logs.with_filter(filter))
+        .with(logs.with_filter(filter.and(filter_fn(may_be_logged))))
         .with(traces.with_filter(EnvFilter::new("info")))
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
 
     Ok(Telemetry { spans, metrics: install_metrics()? })
+}
+
+/// Whether an event may be logged, whatever level the operator asks for.
+///
+/// We answer for our own words only. Libraries speak of paths, bodies and headers when
+/// they are asked for detail, and of what strangers send as if it were an error of ours.
+fn may_be_logged(event: &tracing::Metadata<'_>) -> bool {
+    let ours = event.target().starts_with("sotto");
+    ours || (*event.level() <= tracing::Level::INFO
+        && !event.target().starts_with("actix_http::h1"))
 }
 
 fn span_provider(

@@ -4,8 +4,12 @@ use rusqlite::Connection;
 use sotto_e2e::{PATIENCE, Person, person::STORE_KEY, spans::Collector};
 use sotto_testkit::{
     Cluster,
-    search::{self, Needles, Overheard},
+    search::{self, Needles, Overheard, Searched},
     wait_for,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
 };
 
 const PLANTED: [&str; 3] = [
@@ -70,6 +74,15 @@ async fn nobody_is_named_in_logs_spans_and_metrics() {
         .await
         .unwrap();
     let (alice, bob, carol) = a_conversation(&cluster).await;
+    let account = alice.account;
+    for clumsy in [
+        format!("POST /v1/accounts/{account}/ops"),
+        format!("GET /v1/accounts/{account}/ops?from=minus-one"),
+        format!("GET /v1/u/{}%20", HANDLES[0]),
+        format!("GET /nowhere/{}", account.uuid()),
+    ] {
+        refused(&cluster, &clumsy).await;
+    }
     wait_for(PATIENCE, "spans", || async {
         let names = collector.names();
         if names.iter().any(|name| name == "messages.commit") { Ok(()) } else { Err(names) }
@@ -89,6 +102,12 @@ async fn nobody_is_named_in_logs_spans_and_metrics() {
 
     let mut finds = search::files(cluster.logs(), &needles).unwrap().finds;
     finds.extend(collector.search(&needles).finds);
+    for process in cluster.roles() {
+        let metrics = cluster.metrics(process.role(), process.index()).await.unwrap();
+        let mut searched = Searched::default();
+        searched.look(&needles, "metrics", metrics.as_bytes());
+        finds.extend(searched.finds);
+    }
     assert!(finds.is_empty(), "{finds:#?}");
     cluster.stop().await.unwrap();
 }
@@ -111,6 +130,20 @@ async fn a_conversation(cluster: &Cluster) -> (Person, Person, Person) {
     alice.receives(1).await;
     alice.send(carol_id, waiting).await;
     (alice, bob, carol)
+}
+
+/// Sends a request that cannot be understood, whose path names somebody.
+async fn refused(cluster: &Cluster, request: &str) {
+    let address = cluster.rest_url().replace("http://", "");
+    let mut socket = TcpStream::connect(address.trim_end_matches('/')).await.unwrap();
+    let whole = format!(
+        "{request} HTTP/1.1\r\nhost: sotto\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: 1\r\n\r\n{{"
+    );
+    socket.write_all(whole.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
 }
 
 /// The words that were planted, and every secret of these people's devices.

@@ -60,6 +60,8 @@ pub(crate) struct HttpConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) max_body: ByteSize,
+    #[serde(with = "humantime_serde")]
+    pub(crate) request_timeout: Duration,
 }
 
 /// The sections `[grpc]` and `[ops]`.
@@ -109,6 +111,10 @@ impl Validate for Config {
         });
         require(problems, (4096..=16 << 20).contains(&self.http.max_body.0), || {
             "http.max_body: must be between 4KiB and 16MiB".into()
+        });
+        let request = &self.http.request_timeout;
+        require(problems, (seconds(1)..=seconds(600)).contains(request), || {
+            "http.request_timeout: must be between 1s and 10m".into()
         });
         require(problems, !self.links.messages.is_empty(), || {
             "links.messages: name at least one address".into()

@@ -102,9 +102,11 @@ fn serve_http(
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<ServerHandle> {
     let max_body = config.http.max_body.0;
+    let request_timeout = config.http.request_timeout;
     let server = HttpServer::new(move || {
         let faces = faces.clone();
         App::new()
+            .wrap(from_fn(move |request, next| http::in_time(request_timeout, request, next)))
             .wrap(from_fn(http::observe))
             .configure(move |app| {
                 http::configure(app, max_body);

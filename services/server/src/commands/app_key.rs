@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{
     SigningKey,
-    pkcs8::{EncodePrivateKey as _, spki::der::pem::LineEnding},
+    pkcs8::{EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
 };
 use rand_core::OsRng;
 
@@ -23,7 +23,10 @@ pub(crate) struct AppKey {
 #[expect(clippy::print_stdout, reason = "what the command is for")]
 pub(crate) fn app_key(arguments: &AppKey) -> anyhow::Result<()> {
     let key = SigningKey::generate(&mut OsRng);
-    let pem = key.to_pkcs8_pem(LineEnding::LF).context("encode the key")?;
+    // Without the public half beside it: with it, the document is of a version that
+    // OpenSSL and what stands on it cannot read (RFC 8410 section 7).
+    let document = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+    let pem = document.to_pkcs8_pem(LineEnding::LF).context("encode the key")?;
 
     let mut file = OpenOptions::new()
         .write(true)
