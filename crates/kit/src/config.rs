@@ -42,13 +42,20 @@ where
         layers = layers.merge(Toml::file_exact(file));
     }
     let config: T = layers
-        .merge(Env::prefixed("SOTTO_").split("__"))
+        .merge(environment())
         .extract()
         .map_err(|error| ConfigError::Unreadable(Box::new(error)))?;
 
     let mut problems = Vec::new();
     config.validate(&mut problems);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// The settings in the environment: every setting has a section, so every name of one
+/// has a `__`. Others that begin like ours, such as those that Kubernetes sets for a
+/// service called `sotto-keys`, are not meant for us.
+fn environment() -> Env {
+    Env::prefixed("SOTTO_").filter(|name| name.as_str().contains("__")).split("__")
 }
 
 /// A number of bytes, written as `"64KiB"`, `"1MiB"`, `"1GiB"` or `"512B"`.
