@@ -35,22 +35,43 @@ impl Admission {
     ///
     /// Where Redis is away the socket is served without a place: it reads its queue
     /// with each audit, and the audit writes the place once Redis is back.
-    pub(crate) async fn admit(&self, handle: &Arc<Handle>, device: DeviceAddress) {
+    ///
+    /// `has_left`: whether the peer is gone. Verifying its token may have taken long,
+    /// and the device may be on a later socket by now, which must not be displaced for
+    /// one that nobody is on. Says whether the socket was admitted.
+    pub(crate) async fn admit(
+        &self,
+        handle: &Arc<Handle>,
+        device: DeviceAddress,
+        mut has_left: impl FnMut() -> bool,
+    ) -> bool {
+        if has_left() {
+            return false;
+        }
         if let Some(displaced) = self.registry.enter(handle, device) {
             displaced.mailbox.post(Event::Displaced);
         }
-        self.claim(handle, device).await;
+        self.claim_unless(&mut has_left, handle, device).await;
+        !has_left()
     }
 
-    /// Writes the place of a socket, and displaces whoever held it. Says whether Redis
-    /// took it.
-    pub(crate) async fn claim(&self, handle: &Arc<Handle>, device: DeviceAddress) -> bool {
+    /// Writes the place of a socket, and displaces whoever held it.
+    pub(crate) async fn claim(&self, handle: &Arc<Handle>, device: DeviceAddress) {
+        self.claim_unless(|| false, handle, device).await;
+    }
+
+    async fn claim_unless(
+        &self,
+        mut has_left: impl FnMut() -> bool,
+        handle: &Arc<Handle>,
+        device: DeviceAddress,
+    ) {
         if !self.is_current(handle, device) {
-            return true;
+            return;
         }
         let ours = self.place(handle.connection);
         let Some(before) = self.ask(self.places.claim(device, &ours)).await else {
-            return false;
+            return;
         };
         handle.set_placed();
         match self.registry.current(device) {
@@ -59,9 +80,24 @@ impl Admission {
                 // its place before ours: what stands must be the later one.
                 self.ask(self.places.claim(device, &self.place(current))).await;
             }
-            _ => self.displace(before.filter(|before| *before != ours)).await,
+            _ => {
+                let before = before.filter(|before| *before != ours);
+                if has_left() {
+                    self.give_back(device, before).await;
+                } else {
+                    self.displace(before).await;
+                }
+            }
         }
-        true
+    }
+
+    /// Gives a place that nobody needs back to whoever held it: most likely the later
+    /// socket of the same device. Were that one gone too, hints would go nowhere until
+    /// the place ends with its time or the device connects.
+    async fn give_back(&self, device: DeviceAddress, before: Option<Place>) {
+        if let Some(before) = before {
+            self.ask(self.places.claim(device, &before)).await;
+        }
     }
 
     /// Takes the place of a socket that ends out of Redis, unless another has it.
@@ -102,35 +138,43 @@ impl Admission {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use futures_util::FutureExt as _;
     use sotto_ids::{AccountId, DeviceId};
     use sotto_kit::config::Secret;
-    use sotto_store::redis::RedisConfig;
+    use sotto_store::redis::{Redis, RedisConfig};
 
     use super::*;
     use crate::{config::tests::defaults, mailbox::Mailbox, registry::Registered};
 
-    /// An admission with a registry of its own, on the test's Redis.
-    async fn admission() -> Admission {
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// The test's Redis.
+    pub(crate) async fn redis() -> Redis {
         #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
         let url =
             std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-        let patience = Duration::from_secs(10);
-        let config = RedisConfig { url: Secret::from_value(url), response_timeout: patience };
-        let redis = sotto_store::redis::connect(&config).await.unwrap();
+        let config = RedisConfig { url: Secret::from_value(url), response_timeout: PATIENCE };
+        sotto_store::redis::connect(&config).await.unwrap()
+    }
+
+    /// An admission with a registry of its own, on the test's Redis.
+    pub(crate) async fn admission() -> Admission {
+        let redis = redis().await;
         let places = Places::new(redis.clone(), Duration::from_secs(60));
         let notices = Notices::new(redis, places.clone());
         let gateway = "admission".to_owned();
-        Admission { gateway, registry: Arc::default(), places, notices, patience }
+        Admission { gateway, registry: Arc::default(), places, notices, patience: PATIENCE }
     }
 
-    fn socket(admission: &Admission, connection: u64) -> Registered {
+    pub(crate) fn socket(admission: &Admission, connection: u64) -> Registered {
         let mailbox = Mailbox::new(defaults().mailbox);
         admission.registry.open(Handle::new(ConnectionId(connection), mailbox))
     }
 
-    fn device(number: u8) -> DeviceAddress {
+    pub(crate) fn device(number: u8) -> DeviceAddress {
         DeviceAddress::new(AccountId::new([number; 32]).uuid(), DeviceId::FIRST)
     }
 
@@ -139,7 +183,7 @@ mod tests {
         found.map(|place| place.connection)
     }
 
-    fn is_displaced(socket: &Registered) -> bool {
+    pub(crate) fn is_displaced(socket: &Registered) -> bool {
         let mut events = socket.handle().mailbox.take().events();
         events.any(|event| matches!(event, Event::Displaced))
     }
@@ -164,20 +208,51 @@ mod tests {
         let (admission, device) = (admission().await, device(202));
         let (one, two) = (socket(&admission, 1), socket(&admission, 2));
         admission.registry.enter(one.handle(), device);
-        admission.admit(two.handle(), device).await;
+        assert!(admission.admit(two.handle(), device, || false).await);
 
-        assert!(admission.claim(one.handle(), device).await);
+        admission.claim(one.handle(), device).await;
 
         assert_eq!(placed(&admission, device).await, Some(ConnectionId(2)));
         assert!(is_displaced(&one) && !is_displaced(&two));
     }
 
     #[tokio::test]
+    async fn a_socket_whose_peer_is_gone_takes_no_place() {
+        let (admission, device) = (admission().await, device(204));
+        let (older, newer) = (socket(&admission, 1), socket(&admission, 2));
+        assert!(admission.admit(newer.handle(), device, || false).await);
+
+        assert!(!admission.admit(older.handle(), device, || true).await);
+
+        assert_eq!(placed(&admission, device).await, Some(ConnectionId(2)));
+        assert!(!is_displaced(&newer));
+        admission.leave(newer.handle(), device).await;
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_peer_goes_during_its_claim_gives_the_place_back() {
+        let (here, there, device) = (admission().await, admission().await, device(205));
+        let (older, newer) = (socket(&here, 1), socket(&there, 2));
+        let gone = AtomicBool::new(false);
+        let mut late =
+            Box::pin(here.admit(older.handle(), device, || gone.load(Ordering::Relaxed)));
+        assert!(there.admit(newer.handle(), device, || false).await);
+
+        assert!((&mut late).now_or_never().is_none(), "on its way to Redis");
+        gone.store(true, Ordering::Relaxed);
+
+        assert!(!late.await);
+        here.leave(older.handle(), device).await;
+        assert_eq!(placed(&there, device).await, Some(ConnectionId(2)));
+        there.leave(newer.handle(), device).await;
+    }
+
+    #[tokio::test]
     async fn leaving_forgets_only_the_own_place() {
         let (admission, device) = (admission().await, device(203));
         let (one, two) = (socket(&admission, 1), socket(&admission, 2));
-        admission.admit(one.handle(), device).await;
-        admission.admit(two.handle(), device).await;
+        assert!(admission.admit(one.handle(), device, || false).await);
+        assert!(admission.admit(two.handle(), device, || false).await);
 
         admission.leave(one.handle(), device).await;
         assert_eq!(placed(&admission, device).await, Some(ConnectionId(2)));

@@ -45,7 +45,8 @@ pub struct SessionConfig {
     /// How often a silent socket is pinged.
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
-    /// Envelopes on their way without an Ack.
+    /// Envelopes on their way without an Ack; and other ids that may be acknowledged
+    /// between two pages.
     pub max_unacked: usize,
     /// Envelopes in one page of a queue.
     pub page: usize,
@@ -114,7 +115,7 @@ pub struct LinksConfig {
     /// The pause after a batch.
     #[serde(with = "humantime_serde")]
     pub batch_pause: Duration,
-    /// How long a replica may owe an answer.
+    /// How long a replica may owe an answer. Above what it may take to fail.
     #[serde(with = "humantime_serde")]
     pub answer_timeout: Duration,
 }
@@ -242,6 +243,20 @@ pub(crate) mod tests {
     #[test]
     fn the_defaults_are_within_their_bounds() {
         assert_eq!(defaults().session.max_unacked, 128);
+    }
+
+    #[test]
+    fn a_link_outlives_what_a_replica_may_take_to_fail() {
+        let text = include_str!("../../messages/config.default.toml");
+        let messages = toml::from_str::<toml::Table>(text).unwrap()["messages"].clone();
+        let time = |value: &toml::Value| {
+            humantime_serde::re::humantime::parse_duration(value.as_str().unwrap()).unwrap()
+        };
+
+        let fails_after =
+            time(&messages["store_timeout"]) + 2 * time(&messages["device_sets"]["timeout"]);
+
+        assert!(defaults().links.answer_timeout >= 2 * fails_after);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Gateway {
             notices,
             patience: config.places.patience,
         });
-        let audit = Arc::new(Audit::new(admission.clone(), config.places.clone()));
+        let audit = Arc::new(Audit::new(admission.clone(), resync.clone(), config.places.clone()));
         let attachment = Arc::new(Attachment {
             gateway: name,
             config: config.links.clone(),
@@ -79,10 +79,12 @@ impl Gateway {
         let stopped = || lifecycle.stopped();
         let mut seed = || StdRng::from_rng(&mut rng);
         lifecycle.spawn("gateway.wheel", wheel.clone().run(registry.clone(), stopped()));
-        lifecycle.spawn("gateway.resync", resync.run(registry.clone(), stopped()));
+        lifecycle.spawn("gateway.resync", resync.clone().run(registry.clone(), stopped()));
         lifecycle.spawn("gateway.audit", audit.clone().run(stopped(), seed()));
-        lifecycle
-            .spawn("gateway.notices", notices::listen(admission.clone(), audit, stopped(), seed()));
+        lifecycle.spawn(
+            "gateway.notices",
+            notices::listen(admission.clone(), audit, resync, stopped(), seed()),
+        );
         lifecycle.spawn(
             "gateway.replicas",
             keep_attached(replicas, attachment, lifecycle.clone(), seed()),

@@ -7,7 +7,7 @@ use rand::{Rng as _, rngs::StdRng};
 use sotto_store::notices::Notice;
 use tokio_util::sync::CancellationToken;
 
-use crate::{admission::Admission, audit::Audit, session::io::Event};
+use crate::{admission::Admission, audit::Audit, resync::Resync, session::io::Event};
 
 /// The pause before listening again, doubled from the first to the second.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -16,10 +16,12 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// Listens until `stopped`, and hands each notice to its socket.
 ///
 /// Where listening had to begin anew, notices may have been lost and Redis may have
-/// forgotten places: an audit finds out.
+/// forgotten places: an audit finds out. Places that Redis still has could not be
+/// looked up in the meantime, so hints may be lost as well: every queue is read.
 pub(crate) async fn listen(
     admission: Arc<Admission>,
     audit: Arc<Audit>,
+    resync: Arc<Resync>,
     stopped: CancellationToken,
     mut rng: StdRng,
 ) {
@@ -29,13 +31,15 @@ pub(crate) async fn listen(
         loop {
             if let Ok(mut notices) = admission.notices.subscribe(&admission.gateway).await {
                 pause = BACKOFF_MIN;
-                if std::mem::replace(&mut again, true) {
+                if again {
                     audit.request();
+                    resync.request();
                 }
                 while let Some(notice) = notices.next().await {
                     admission.registry.post(notice.connection(), event(&notice));
                 }
             }
+            again = true;
             tracing::warn!("notices cannot be heard");
             tokio::time::sleep(pause.mul_f64(rng.random_range(0.5..1.0))).await;
             pause = (pause * 2).min(BACKOFF_MAX);

@@ -1,7 +1,7 @@
 //! Reading queues again, after hints may have been lost.
 //!
 //! A hint is lost with the stream that it was on, or with the replica that would have
-//! sent it. Nobody can tell whose it was, so every socket reads its queue once more,
+//! sent it, or for want of Redis, where the place is looked up. Nobody can tell whose it was, so every socket reads its queue once more,
 //! a few at a time.
 
 use std::sync::Arc;

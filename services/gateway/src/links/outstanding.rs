@@ -1,7 +1,7 @@
 //! What one replica owes an answer to.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,9 +16,17 @@ pub(super) struct Outstanding(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// A device may use the number of a frame twice, hence the count.
-    submits: HashMap<(u64, u64), (u32, Instant)>,
+    submits: HashMap<(u64, u64), Asked>,
     pulls: HashMap<u64, Instant>,
+}
+
+/// When the sends of one socket under one number were sent. A device may use the same
+/// number for all of them: then an answer is taken to be that of the oldest.
+#[derive(Debug)]
+struct Asked {
+    oldest: Instant,
+    /// Empty, and without memory of its own, for a device that counts its frames.
+    later: VecDeque<Instant>,
 }
 
 /// A question that will never be answered.
@@ -50,7 +58,10 @@ impl Outstanding {
             match item {
                 Item::Submit(submit) => {
                     let key = (submit.connection, submit.frame);
-                    inner.submits.entry(key).or_insert((0, now)).0 += 1;
+                    let asked = inner.submits.entry(key);
+                    asked
+                        .and_modify(|asked| asked.later.push_back(now))
+                        .or_insert_with(|| Asked { oldest: now, later: VecDeque::new() });
                 }
                 Item::Pull(pull) => {
                     inner.pulls.insert(pull.connection, now);
@@ -63,12 +74,14 @@ impl Outstanding {
     /// Takes an outcome. Says whether it was owed.
     pub(super) fn settle_submit(&self, connection: u64, frame: u64) -> bool {
         let mut inner = self.lock();
-        let Some((count, _)) = inner.submits.get_mut(&(connection, frame)) else {
+        let Some(asked) = inner.submits.get_mut(&(connection, frame)) else {
             return false;
         };
-        *count -= 1;
-        if *count == 0 {
-            inner.submits.remove(&(connection, frame));
+        match asked.later.pop_front() {
+            Some(next) => asked.oldest = next,
+            None => {
+                inner.submits.remove(&(connection, frame));
+            }
         }
         true
     }
@@ -81,16 +94,17 @@ impl Outstanding {
     /// Whether something has been owed for longer than `patience`.
     pub(super) fn is_overdue(&self, patience: Duration, now: Instant) -> bool {
         let inner = self.lock();
-        let mut since = inner.submits.values().map(|(_, since)| since).chain(inner.pulls.values());
+        let mut since =
+            inner.submits.values().map(|asked| &asked.oldest).chain(inner.pulls.values());
         since.any(|&since| now.saturating_duration_since(since) > patience)
     }
 
     /// Takes out all that is owed.
     pub(super) fn give_up(&self) -> Vec<Unanswered> {
         let Inner { submits, pulls } = std::mem::take(&mut *self.lock());
-        let submits = submits.into_iter().flat_map(|((connection, frame), (count, _))| {
+        let submits = submits.into_iter().flat_map(|((connection, frame), asked)| {
             let connection = ConnectionId(connection);
-            (0..count).map(move |_| Unanswered::Submit { connection, frame })
+            (0..=asked.later.len()).map(move |_| Unanswered::Submit { connection, frame })
         });
         let pulls = pulls
             .into_keys()
@@ -154,5 +168,23 @@ mod tests {
 
         outstanding.settle_pull(1);
         assert!(!outstanding.is_overdue(patience, now + 2 * patience));
+    }
+
+    #[tokio::test]
+    async fn a_device_that_never_stops_sending_under_one_number_makes_no_answer_overdue() {
+        let (patience, start) = (Duration::from_secs(15), Instant::now());
+        let outstanding = Outstanding::default();
+        outstanding.note(&[submit(1, 0)], start);
+        let mut now = start;
+        for _ in 0..100 {
+            now += Duration::from_secs(1);
+            outstanding.note(&[submit(1, 0)], now);
+            assert!(outstanding.settle_submit(1, 0));
+            assert!(!outstanding.is_overdue(patience, now), "each is answered after a second");
+        }
+
+        assert!(outstanding.is_overdue(patience, now + 2 * patience), "the last is not");
+        assert!(outstanding.settle_submit(1, 0));
+        assert!(!outstanding.settle_submit(1, 0));
     }
 }

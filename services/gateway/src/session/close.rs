@@ -110,7 +110,9 @@ impl CloseCode {
             Self::AuthenticationFailed => "Get another token; this one is of no use here.",
             Self::DeviceRevoked => "Nothing: the device is no longer one of its account.",
             Self::MalformedFrame | Self::WrongFrameKind => "Mend the program.",
-            Self::FrameTooLarge => "Send less at once, or by REST.",
+            Self::FrameTooLarge => {
+                "Send less at once: the `max_frame_bytes` of the Hello is the bound."
+            }
         }
     }
 }

@@ -30,7 +30,8 @@ use super::{
 /// What bounds an intake.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Envelopes in flight.
+    /// Envelopes in flight, and ids of others that may be acknowledged between two
+    /// pages.
     pub(crate) max_unacked: usize,
     /// Envelopes in one page.
     pub(crate) page: usize,
@@ -70,6 +71,8 @@ pub(crate) struct Intake {
     /// Something waits, or may wait, that no page on its way will hold.
     more: bool,
     said_empty: bool,
+    /// Ids that are not in flight and will still be passed on before the next page.
+    others: usize,
     window: Window,
     held: Held,
     poll_at_ms: u64,
@@ -83,6 +86,7 @@ impl Intake {
             pull: Pull::None,
             more: false,
             said_empty: false,
+            others: limits.max_unacked,
             window: Window::default(),
             held: Held::default(),
             poll_at_ms: u64::MAX,
@@ -125,6 +129,7 @@ impl Intake {
             return;
         }
         self.pull = Pull::None;
+        self.others = self.limits.max_unacked;
         for stored in page.envelopes {
             self.held.remove(stored.id);
             if !self.window.contains(stored.id) {
@@ -148,9 +153,21 @@ impl Intake {
     }
 
     /// The device has stored these.
-    pub(crate) fn acknowledge(&mut self, ids: &[EnvelopeId], now_ms: u64, out: &mut Actions) {
-        for &id in ids {
-            self.window.acknowledge(id, now_ms);
+    ///
+    /// One that is not in flight may have been delivered by an earlier socket, so it is
+    /// passed on, but not without end: a device could make them up. What is passed over
+    /// is delivered once more and acknowledged then.
+    pub(crate) fn acknowledge(&mut self, mut ids: Vec<EnvelopeId>, now_ms: u64, out: &mut Actions) {
+        ids.retain(|&id| {
+            if self.window.acknowledge(id, now_ms) {
+                return true;
+            }
+            let passed_on = self.others > 0;
+            self.others = self.others.saturating_sub(1);
+            passed_on
+        });
+        if !ids.is_empty() {
+            out.push_back(Action::Acknowledge(ids));
         }
         self.pursue(now_ms, out);
     }

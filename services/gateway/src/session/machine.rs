@@ -218,8 +218,6 @@ impl Machine {
         out.push_back(Action::Submit { frame, send });
     }
 
-    /// Ids that are not in flight are passed on all the same: their envelopes may have
-    /// been delivered by an earlier socket.
     fn acknowledge(&mut self, frame: u64, ack: &Ack, now_ms: u64, out: &mut Actions) {
         if ack.envelope_ids.len() > limits::MAX_ACK_IDS {
             let detail = "an Ack names at most 256 envelopes";
@@ -233,11 +231,7 @@ impl Machine {
             out.push_back(error(frame, "malformed_envelope_id", detail));
             return;
         };
-        if ids.is_empty() {
-            return;
-        }
-        out.push_back(Action::Acknowledge(ids.clone()));
-        self.intake.acknowledge(&ids, now_ms, out);
+        self.intake.acknowledge(ids, now_ms, out);
     }
 
     fn event(&mut self, event: Event, now_ms: u64, out: &mut Actions) {

@@ -277,10 +277,17 @@ impl<T: Transport> Session<T> {
                     // Boxed, like what else is rare: a socket that is idle should not
                     // keep room for it.
                     let verdict = Box::pin(self.verify(&token)).await;
+                    // It may have taken long. The token of a running socket changes
+                    // nothing about what its peer sent before it went.
+                    if self.asker.is_none() && self.socket.has_left() {
+                        return Err(self.left());
+                    }
                     self.step(Input::Verified { in_reply_to, verdict });
                 }
                 Action::Admit(identity) => {
-                    Box::pin(self.admit(&identity)).await;
+                    if !Box::pin(self.admit(&identity)).await {
+                        return Err(self.left());
+                    }
                     self.step(Input::Admitted);
                 }
                 Action::Submit { frame, send } => {
@@ -339,10 +346,18 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    async fn admit(&mut self, identity: &Identity) {
-        let handle = self.registered.handle();
-        self.asker = Some((identity.device, Asker::new(handle.connection, identity)));
-        self.gateway.admission.admit(handle, identity.device).await;
+    /// Says whether the peer was there for it.
+    async fn admit(&mut self, identity: &Identity) -> bool {
+        let Self { gateway, registered, socket, asker, .. } = self;
+        let handle = registered.handle();
+        *asker = Some((identity.device, Asker::new(handle.connection, identity)));
+        gateway.admission.admit(handle, identity.device, || socket.has_left()).await
+    }
+
+    /// The end of a socket whose peer went before it was admitted.
+    fn left(&mut self) -> Ending {
+        self.outbox.close_back();
+        Ending::Peer
     }
 
     /// Puts an item on the device's link, behind what waits already.

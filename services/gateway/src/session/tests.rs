@@ -257,7 +257,7 @@ mod authentication {
         assert_eq!(hello.connection, "0000000000000009");
         assert_eq!((hello.heartbeat_ms, hello.max_unacked), (30_000, 128));
         assert_eq!(hello.token_expires_at_ms, START_MS + TOKEN_MS);
-        assert_eq!(hello.max_frame_bytes, 131_072);
+        assert_eq!(hello.max_frame_bytes as usize, limits::MAX_FRAME_BYTES);
     }
 
     #[test]
@@ -461,6 +461,25 @@ mod acknowledging {
     fn an_envelope_of_an_earlier_socket_may_be_acknowledged() {
         let mut script = Script::live();
         assert_eq!(script.frame(ack(3, [77])), [Action::Acknowledge(vec![id(77)])]);
+    }
+
+    #[test]
+    fn ids_that_are_not_in_flight_go_up_in_a_bounded_number_between_two_pages() {
+        let mut script = Script::live();
+        script.event(Event::Delivery(stored(1)));
+        let up = |actions: Vec<Action>| match actions.into_iter().next() {
+            Some(Action::Acknowledge(ids)) => ids.len(),
+            _ => 0,
+        };
+
+        let made_up = (0..40).map(|ack_id| up(script.frame(ack(ack_id, 1_000..1_100))));
+        assert_eq!(made_up.sum::<usize>(), 128);
+        assert_eq!(script.frame(ack(50, [1, 1, 7])), [Action::Acknowledge(vec![id(1)])]);
+
+        script.event(Event::Missed);
+        script.event(page([2], true));
+        assert_eq!(script.frame(ack(51, [7])), [Action::Acknowledge(vec![id(7)])], "after a page");
+        assert_eq!(script.frame(ack(52, [2])), [Action::Acknowledge(vec![id(2)])]);
     }
 
     #[test]

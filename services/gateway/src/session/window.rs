@@ -43,10 +43,10 @@ impl Window {
         self.in_flight.push(id);
     }
 
-    /// Takes an acknowledgement.
-    pub(crate) fn acknowledge(&mut self, id: EnvelopeId, now_ms: u64) {
+    /// Takes an acknowledgement. Says whether its envelope was in flight.
+    pub(crate) fn acknowledge(&mut self, id: EnvelopeId, now_ms: u64) -> bool {
         let Some(position) = self.in_flight.iter().position(|&other| other == id) else {
-            return;
+            return false;
         };
         self.in_flight.swap_remove(position);
         if self.in_flight.is_empty() && self.in_flight.capacity() > SMALL {
@@ -57,6 +57,7 @@ impl Window {
             self.settling.pop_front();
         }
         self.settling.push_back((id, now_ms));
+        true
     }
 
     /// What a page must leave out.

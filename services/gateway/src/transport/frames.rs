@@ -15,6 +15,11 @@ use bytes::{Bytes, BytesMut};
 use sotto_ids::limits::MAX_FRAME_BYTES;
 use tokio_util::codec::Decoder as _;
 
+/// The opcode of a Close, and the length of the mask that each frame of a client has
+/// (RFC 6455 section 5.2).
+const CLOSE: u8 = 0x8;
+const MASK: usize = 4;
+
 /// A whole message of the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
@@ -135,6 +140,24 @@ impl FrameReader {
         }
         self.count_unfinished()?;
         Ok(None)
+    }
+
+    /// Whether a Close is among what has arrived and was not taken yet.
+    pub(crate) fn has_close(&self) -> bool {
+        let mut rest: &[u8] = &self.arrived;
+        while let Some((&first, length)) = rest.first().zip(announced(rest)) {
+            if first & 0x0F == CLOSE {
+                return true;
+            }
+            let header = match rest.get(1).map(|byte| byte & 0x7F) {
+                Some(127) => 10,
+                Some(126) => 4,
+                _ => 2,
+            };
+            let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(header + MASK);
+            rest = rest.get(end..).unwrap_or_default();
+        }
+        false
     }
 
     fn assemble(&mut self, frame: Frame) -> Result<Option<Incoming>, Broken> {
@@ -267,6 +290,23 @@ mod tests {
         ]));
 
         assert_eq!(reader.next(), Err(Broken::TooLarge));
+    }
+
+    #[test]
+    fn a_close_is_seen_behind_what_was_not_taken_yet() {
+        for length in [0, 125, 126, 65_536] {
+            let mut reader = reader();
+            reader.feed(wire(vec![binary(length), binary(3)]));
+            assert!(!reader.has_close());
+            reader.feed(wire(vec![Message::Close(None)]));
+            assert!(reader.has_close());
+            reader.next().unwrap();
+            reader.next().unwrap();
+            assert_eq!(reader.next(), Ok(Some(Incoming::Close)), "nothing is lost");
+        }
+        let mut reader = reader();
+        reader.feed(Bytes::from_static(&[0x82, 0xFE, 0, 200, 8, 8, 8, 8, 8, 8]));
+        assert!(!reader.has_close(), "the rest of a frame is no header");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix_http::body::BoxBody;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::{
     Gone, Transport,
@@ -64,5 +64,16 @@ impl Transport for Http1 {
 
     async fn gone(&mut self) {
         self.writer.gone().await;
+    }
+
+    fn has_left(&mut self) -> bool {
+        // The dispatcher is not asked for more meanwhile: this takes what it has.
+        while let Some(arrived) = self.payload.next().now_or_never() {
+            match arrived {
+                Some(Ok(bytes)) => self.frames.feed(bytes),
+                Some(Err(_)) | None => return true,
+            }
+        }
+        self.frames.has_close() || self.writer.gone().now_or_never().is_some()
     }
 }

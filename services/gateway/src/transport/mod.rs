@@ -27,4 +27,8 @@ pub(crate) trait Transport {
 
     /// Returns when the connection is gone. For when nobody calls `next`.
     async fn gone(&mut self);
+
+    /// Whether the connection is gone, or what has arrived has the peer's Close in it.
+    /// Nothing of what has arrived is lost.
+    fn has_left(&mut self) -> bool;
 }

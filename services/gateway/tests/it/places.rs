@@ -132,7 +132,7 @@ async fn while_redis_is_away_devices_are_served_from_their_queues() {
     let (there, late) = (Signer::new(), Signer::new());
     let mut there_before = gateway.connect(there).await;
 
-    wire.cut();
+    wire.cut().await;
     let for_late = replica.store(late.device(), 3, 10);
     let mut came_late = gateway.connect_early(late).await;
     assert_eq!(came_late.receive(3).await, for_late);
@@ -159,7 +159,7 @@ async fn notices_are_heard_again_after_redis_was_away() {
     let user = Signer::new();
     let mut device = gateway.connect(user).await;
 
-    wire.cut();
+    wire.cut().await;
     wire.mend();
     let low = |connection| Notice::PrekeysLow { connection, one_time_ec: 1, one_time_kyber: 2 };
     let heard = async {
@@ -176,5 +176,64 @@ async fn notices_are_heard_again_after_redis_was_away() {
     tokio::select! {
         () = heard => {}
         () = told => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queues_are_read_after_redis_was_away_though_it_kept_the_places() {
+    let mut config = config();
+    // The audit has no turn of its own in this test.
+    config.places.audit_every = Duration::from_secs(3600);
+    let wire = Wire::to_redis().await;
+    let replica = Replica::start().await;
+    let gateway = TestGateway::start_behind(wire.url(), &[&replica], config).await;
+    let user = Signer::new();
+    let mut device = gateway.connect(user).await;
+
+    wire.cut().await;
+    // Nobody can look the place up, so nobody hints.
+    let missed = replica.store(user.device(), 3, 10);
+    wire.mend();
+    // So the audit finds that all is well.
+    wait_for("the place to be found", async || {
+        gateway.places.lookup_many(&[user.device()]).await.is_ok()
+    })
+    .await;
+
+    assert_eq!(device.receive(3).await, missed);
+    assert_eq!(gateway.place(user).await.unwrap().connection, device.connection);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_its_device_has_left_displaces_no_later_one() {
+    let replica = Replica::start().await;
+    let there = TestGateway::start(&[&replica]).await;
+    for says_goodbye in [false, true] {
+        let here = TestGateway::start(&[]).await;
+        here.keys.hold();
+        let user = Signer::new();
+        let token = user.token(600);
+        let mut left = Vec::new();
+        for _ in 0..20 {
+            let mut device = Device::open(here.address()).token(&token).connect().await;
+            if says_goodbye {
+                device.socket.close(None).await.unwrap();
+                left.push(device);
+            }
+        }
+        wait_for("the token to be verified", async || here.keys.waiting() > 0).await;
+        let mut newer = there.connect(user).await;
+        // Every worker has had its turn once it has answered.
+        for _ in 0..4 {
+            drop(Device::open(here.address()).connect().await);
+        }
+
+        here.keys.let_go();
+
+        // Who comes after them is behind them on the way to Redis.
+        here.connect_early(Signer::new()).await.close().await;
+        assert_eq!(here.place(user).await.unwrap().connection, newer.connection);
+        let frame = newer.send(b"still here").await;
+        newer.accepted(frame).await;
     }
 }

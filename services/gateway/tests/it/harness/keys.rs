@@ -13,7 +13,7 @@ use sotto_proto::keys::{
     DeviceSetsRequest, DeviceSetsResponse, TokenKey, TokenKeysRequest, TokenKeysResponse,
     keys_service_server::{KeysService, KeysServiceServer},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Channel};
 use uuid::Uuid;
@@ -87,6 +87,7 @@ impl Signer {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TestKeys {
     away: Arc<AtomicBool>,
+    held: Arc<watch::Sender<bool>>,
 }
 
 impl TestKeys {
@@ -106,6 +107,20 @@ impl TestKeys {
     pub(crate) fn go_away(&self) {
         self.away.store(true, Ordering::SeqCst);
     }
+
+    /// Answers to nobody until it is let go.
+    pub(crate) fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.held.send_replace(false);
+    }
+
+    /// How many wait for an answer.
+    pub(crate) fn waiting(&self) -> usize {
+        self.held.receiver_count()
+    }
 }
 
 #[tonic::async_trait]
@@ -117,6 +132,8 @@ impl KeysService for TestKeys {
         if self.away.load(Ordering::SeqCst) {
             return Err(Status::unavailable("away"));
         }
+        // It is held by this very service, which answers in the meantime.
+        self.held.subscribe().wait_for(|held| !held).await.unwrap();
         let key = TokenKey {
             kid: KID.to_owned(),
             public_key: SigningKey::from_bytes(&SEED).verifying_key().to_bytes().to_vec(),

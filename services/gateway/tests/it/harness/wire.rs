@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::gateway::redis_url;
+use super::{gateway::redis_url, wait_for};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -35,9 +35,11 @@ impl Wire {
         self.url.clone()
     }
 
-    /// Ends every connection, and lets none through.
-    pub(crate) fn cut(&self) {
+    /// Ends every connection, and lets none through. Returns once none is left.
+    pub(crate) async fn cut(&self) {
         self.whole.send_replace(false);
+        // One is left to whoever accepts.
+        wait_for("the wire to be silent", async || self.whole.receiver_count() <= 1).await;
     }
 
     pub(crate) fn mend(&self) {
