@@ -392,6 +392,21 @@ mod sending {
     }
 
     #[test]
+    fn a_send_for_more_devices_than_an_account_can_have_goes_nowhere() {
+        let mut script = Script::live();
+        let send = Send {
+            messages: vec![sotto_proto::socket::DeviceMessage::default(); 11],
+            ..Send::default()
+        };
+
+        let actions =
+            script.frame(ClientFrame { id: 5, body: Some(client_frame::Body::Send(send)) });
+
+        assert_eq!(the_error(&actions), (5, "too_many_devices"));
+        assert_eq!(actions.len(), 1);
+    }
+
+    #[test]
     fn a_send_that_wants_no_answer_gets_none() {
         let mut script = Script::live();
         script.frame(send(0));
