@@ -13,12 +13,14 @@ const FILES: [&str; 5] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Asked for when it runs, not when it is compiled: checkouts that share a target folder
+    // share the compiled script too.
+    #[expect(clippy::disallowed_methods, reason = "how cargo tells a build script")]
+    let (root, out) = (env::var("CARGO_MANIFEST_DIR")?, env::var("OUT_DIR")?);
+    let (root, out) = (PathBuf::from(root).join("../../proto"), PathBuf::from(out));
     println!("cargo::rerun-if-changed={}", root.display());
 
     let descriptors = protox::compile(FILES, [&root])?;
-    #[expect(clippy::disallowed_methods, reason = "how cargo tells a build script")]
-    let out = PathBuf::from(env::var("OUT_DIR")?);
     let descriptor_path = out.join("descriptors.bin");
     fs::write(&descriptor_path, descriptors.encode_to_vec())?;
 

@@ -19,7 +19,9 @@ struct Copy {
 
 impl Copy {
     fn of_the_workspace() -> Self {
-        let original = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        // Tests run in the folder of their package.
+        let package = std::env::current_dir().unwrap();
+        let original = package.parent().unwrap();
         let metadata = MetadataCommand::new()
             .manifest_path(original.join("Cargo.toml"))
             .no_deps()

@@ -1,6 +1,6 @@
 //! Drives the client in `e2e/node` by lines of JSON.
 
-use std::{collections::VecDeque, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::VecDeque, process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 use sotto_testkit::Cluster;
@@ -34,7 +34,8 @@ impl NodeClient {
             eprintln!("passed over: this test needs Node, from 18 on (Debian: nodejs and npm)");
             return None;
         }
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node");
+        // Tests run in the folder of their package.
+        let folder = std::env::current_dir().unwrap().join("node");
         assert!(
             folder.join("node_modules").is_dir(),
             "the packages are missing: run `npm ci --ignore-scripts` in {}",
