@@ -10,7 +10,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::MessagesError,
-    gateways::Gateway,
+    domain::Refusal,
+    gateways::{Gateway, Ticket},
     metrics,
     ops::{Messages, PullRequest},
 };
@@ -123,6 +124,11 @@ async fn read(
                 Item::Acknowledge(acknowledge) => messages.acknowledge(&acknowledge),
                 // It fails when nobody reads pages any more: the process ends.
                 Item::Pull(pull) => drop(to_read.send(pull.into()).await),
+                Item::Retract(retract) => {
+                    gateway.take_credit(1)?;
+                    Ticket::new(Arc::clone(gateway), retract.connection, retract.frame)
+                        .refused(Refusal::Unavailable);
+                }
             }
         }
         if !submits.is_empty() {

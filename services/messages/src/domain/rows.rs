@@ -35,6 +35,7 @@ pub(crate) fn rows(send: Send, server_time_ms: u64, rules: &Rules) -> Vec<Row> {
                 r#type: message.kind.into(),
                 ciphertext: message.bytes,
                 server_time_ms,
+                class: socket::MessageClass::Unspecified.into(),
             };
             Row {
                 recipient,

@@ -148,6 +148,7 @@ mod tests {
                 recipient: account(2),
                 messages: vec![message(1), message(2)],
                 ttl_seconds: 0,
+                class: 0,
             }),
         }
     }

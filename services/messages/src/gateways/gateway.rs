@@ -102,7 +102,7 @@ impl Gateway {
         let before = self.flow.delivery_bytes.fetch_add(size, Ordering::Relaxed);
         let envelope = stored(id, encoded);
         if before + size <= self.flow.delivery_room
-            && self.deliveries.try_send(Delivery { connection, envelope: Some(envelope) }).is_ok()
+            && self.deliveries.try_send(Delivery { connection, envelope: Some(envelope), ephemeral: false }).is_ok()
         {
             return Hint::Sent;
         }
@@ -204,7 +204,7 @@ impl Ticket {
 
     pub(crate) fn accepted(self, server_time_ms: u64) {
         metrics::accepted();
-        let accepted = sotto_proto::socket::Accepted { server_time_ms };
+        let accepted = sotto_proto::socket::Accepted { server_time_ms, full: Vec::new() };
         self.answer(outcome::Result::Accepted(accepted));
     }
 

@@ -86,7 +86,7 @@ impl Messages {
             connection: pull.connection,
             envelopes: waiting.into_iter().map(|row| stored(row.id, row.envelope)).collect(),
             last,
-            failed: false,
+            ..pb::Page::default()
         }
     }
 }

@@ -61,6 +61,7 @@ impl Letter {
                 recipient: Bytes::copy_from_slice(self.to[0].address.account.as_bytes()),
                 messages: self.to.iter().map(message).collect(),
                 ttl_seconds: self.ttl_seconds,
+                class: 0,
             }),
         }
     }

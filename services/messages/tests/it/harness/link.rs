@@ -225,5 +225,6 @@ fn answer(outcome: Outcome) -> Answer {
         outcome::Result::Accepted(_) => Answer::Accepted,
         outcome::Result::DeviceMismatch(mismatch) => Answer::Mismatch(mismatch),
         outcome::Result::Error(error) => Answer::Refused(error),
+        outcome::Result::Retracted(_) => unreachable!("nobody retracts yet"),
     }
 }
