@@ -34,6 +34,14 @@ pub enum Event {
     Connected,
     /// All that waited at the server has been taken in.
     QueueEmpty,
+    /// While this device was away its queue at the server was full, and messages
+    /// were turned away. Comes before [`Self::QueueEmpty`].
+    QueueOverflow {
+        /// The server's clock when the first of them was.
+        since_ms: u64,
+        /// How many, at least.
+        turned_away: u64,
+    },
     /// The socket is gone, or did not open; a new one is tried for.
     Disconnected {
         /// A stable word for the cause.

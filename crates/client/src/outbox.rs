@@ -204,6 +204,7 @@ fn seal(
         recipient: entry.peer.as_bytes().to_vec().into(),
         messages,
         ttl_seconds: 0,
+        class: pb::MessageClass::Unspecified.into(),
     };
     outbox::seal(tx.db, entry.seq, counter, id, &send.encode_to_vec())?;
     accounts::set_sent(tx.db, entry.peer, counter)?;

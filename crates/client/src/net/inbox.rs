@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sotto_ids::{AccountUuid, EnvelopeId};
-use sotto_proto::socket::Envelope;
+use sotto_proto::socket::{Envelope, QueueOverflow};
 use tokio::sync::mpsc;
 
 use super::End;
@@ -24,6 +24,8 @@ const MAX_CLAIMS: usize = 16;
 /// What a server delivers.
 pub(crate) enum Delivered {
     Envelope(Envelope),
+    /// Messages were turned away while this device was away.
+    QueueOverflow(QueueOverflow),
     /// All that waited when the socket opened has been delivered.
     QueueEmpty,
 }
@@ -74,6 +76,11 @@ impl Inbox {
                     }
                     let envelopes = batch.drain(..).filter_map(|one| match one {
                         Delivered::Envelope(envelope) => Some(envelope),
+                        Delivered::QueueOverflow(overflow) => {
+                            let QueueOverflow { since_ms, turned_away } = overflow;
+                            self.inner.tell(Event::QueueOverflow { since_ms, turned_away });
+                            None
+                        }
                         Delivered::QueueEmpty => {
                             self.queue_empty = true;
                             None

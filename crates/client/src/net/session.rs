@@ -276,7 +276,7 @@ async fn pass_on(frame: ServerFrame, lines: &Lines) -> bool {
                 }
             }
         }
-        Some(Body::Accepted(_) | Body::DeviceMismatch(_)) => {
+        Some(Body::Accepted(_) | Body::DeviceMismatch(_) | Body::Retracted(_)) => {
             return lines.answers.send(frame).await.is_ok();
         }
         Some(Body::Error(ref error)) => {
@@ -288,6 +288,9 @@ async fn pass_on(frame: ServerFrame, lines: &Lines) -> bool {
         // After what was delivered before it, so that it is true when it is told.
         Some(Body::QueueEmpty(_)) => {
             return lines.delivered.send(Delivered::QueueEmpty).await.is_ok();
+        }
+        Some(Body::QueueOverflow(overflow)) => {
+            return lines.delivered.send(Delivered::QueueOverflow(overflow)).await.is_ok();
         }
         Some(Body::PrekeysLow(_)) => lines.prekeys_low.notify_one(),
         Some(Body::Authenticated(authenticated)) => {

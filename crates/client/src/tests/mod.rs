@@ -392,5 +392,6 @@ fn envelope(from: DeviceAddress, to: DeviceAddress, send: &pb::Send) -> pb::Enve
         r#type: message.r#type,
         ciphertext: message.ciphertext.clone(),
         server_time_ms: START_MS,
+        class: send.class,
     }
 }

@@ -71,7 +71,7 @@ impl Sending {
     }
 
     async fn accept(&self, frame: u64) {
-        let accepted = Accepted { server_time_ms: super::START_MS };
+        let accepted = Accepted { server_time_ms: super::START_MS, full: vec![] };
         self.answer(frame, server_frame::Body::Accepted(accepted)).await;
     }
 
