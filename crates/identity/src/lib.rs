@@ -13,7 +13,7 @@
 //! - A lower key never changes a higher one: no sequence of ops that the account
 //!   key signs touches the recovery set, and a device key can only take its own
 //!   device off.
-//! - An account has a live admin device at all times.
+//! - An account has a live admin device wherever its chain may be left.
 //!
 //! # What it does not do
 //!
@@ -24,12 +24,14 @@
 pub mod auth;
 pub mod build;
 mod device;
+mod endpoint;
 mod error;
 mod evidence;
 mod genesis;
 pub mod keys;
 mod op;
 pub mod pin;
+pub mod pow;
 mod recovery;
 mod rules;
 pub mod safety_number;
@@ -37,6 +39,7 @@ mod signatures;
 mod state;
 
 pub use device::Device;
+pub use endpoint::{Endpoint, EndpointKind};
 pub use error::{ChainError, KeyKind};
 pub use evidence::{Evidence, EvidenceError};
 pub use keys::IdentityKey;

@@ -120,15 +120,17 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// A sentence without the secret: neither is given, or the file cannot be read.
+    /// A sentence without the secret: neither is given, the file cannot be read, or there
+    /// is nothing in it. An empty secret is the mistake of a deployment, never a choice.
     pub fn reveal(&self) -> Result<String, String> {
-        match (&self.value, &self.file) {
+        let secret = match (&self.value, &self.file) {
             (_, Some(file)) => std::fs::read_to_string(file)
                 .map(|text| text.trim_end().to_owned())
-                .map_err(|error| format!("{}: {error}", file.display())),
-            (Some(value), None) => Ok(value.clone()),
-            (None, None) => Err("give either `value` or `file`".to_owned()),
-        }
+                .map_err(|error| format!("{}: {error}", file.display()))?,
+            (Some(value), None) => value.clone(),
+            (None, None) => return Err("give either `value` or `file`".to_owned()),
+        };
+        if secret.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(secret) }
     }
 }
 
@@ -214,6 +216,19 @@ mod tests {
         assert_eq!(secret.reveal().unwrap(), "from the file");
         std::fs::remove_file(path).unwrap();
         assert!(secret.reveal().is_err(), "a file that is gone is no reason to go on without it");
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused() {
+        for empty in ["", "  ", "\n"] {
+            assert_eq!(Secret::from_value(empty.into()).reveal().unwrap_err(), "is empty");
+        }
+        let path = std::env::temp_dir().join(format!("sotto-secret-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&path, "\n").unwrap();
+        let file: Secret = serde_json::from_value(serde_json::json!({ "file": path })).unwrap();
+
+        assert_eq!(file.reveal().unwrap_err(), "is empty");
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

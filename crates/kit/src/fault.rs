@@ -25,6 +25,8 @@ pub enum Code {
     InvalidInput,
     /// Nothing: there is no such thing.
     NotFound,
+    /// Pay for it first, in work.
+    PaymentRequired,
     /// Come again later, and slower.
     TooManyRequests,
     /// Show a valid token.
@@ -43,6 +45,7 @@ impl Code {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -57,6 +60,7 @@ impl Code {
             Self::Gone | Self::NotFound => tonic::Code::NotFound,
             Self::Internal => tonic::Code::Internal,
             Self::InvalidInput => tonic::Code::InvalidArgument,
+            Self::PaymentRequired => tonic::Code::FailedPrecondition,
             Self::TooManyRequests => tonic::Code::ResourceExhausted,
             Self::Unauthenticated => tonic::Code::Unauthenticated,
             Self::Unavailable => tonic::Code::Unavailable,
@@ -91,6 +95,12 @@ pub trait Fault: Error {
         (self.code() == Code::Unavailable).then_some(Duration::from_secs(1))
     }
 
+    /// The `type` of the problem document, where it is a registered one (RFC 9457 section
+    /// 4.2) rather than the page of its reason.
+    fn problem_type(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Further members of the problem document (RFC 9457 section 3.2).
     fn extra(&self) -> Map<String, Value> {
         Map::new()
@@ -102,6 +112,7 @@ pub trait Fault: Error {
 pub struct Problem {
     status: StatusCode,
     reason: &'static str,
+    problem_type: Option<&'static str>,
     detail: String,
     retry_after: Option<Duration>,
     extra: Map<String, Value>,
@@ -115,7 +126,8 @@ impl Problem {
 
     fn body(&self) -> Value {
         let mut body = self.extra.clone();
-        body.insert("type".into(), format!("/problems/{}", self.reason).into());
+        let page = || format!("/problems/{}", self.reason);
+        body.insert("type".into(), self.problem_type.map_or_else(page, str::to_owned).into());
         body.insert("status".into(), self.status.as_u16().into());
         body.insert("reason".into(), self.reason.into());
         body.insert("detail".into(), self.detail.clone().into());
@@ -133,6 +145,7 @@ impl<F: Fault> From<F> for Problem {
         Self {
             status: fault.code().http(),
             reason: fault.reason(),
+            problem_type: fault.problem_type(),
             detail: fault.public_message(),
             retry_after: fault.retry_after(),
             extra: fault.extra(),

@@ -29,9 +29,12 @@ pub enum HttpError {
     /// The body is not the JSON that the endpoint takes. The text is serde's.
     #[error("the body is not what this endpoint takes: {0}")]
     MalformedJson(String),
-    /// The content type is not `application/json`.
-    #[error("the content type must be application/json")]
-    UnsupportedMediaType,
+    /// The content type is another than the endpoint takes.
+    #[error("the content type must be {expected}")]
+    UnsupportedMediaType {
+        /// What the endpoint takes.
+        expected: &'static str,
+    },
     /// The body is larger than the endpoint takes.
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge {
@@ -65,7 +68,7 @@ impl Fault for HttpError {
     fn reason(&self) -> &'static str {
         match self {
             Self::MalformedJson(_) => "malformed_json",
-            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::MalformedPath(_) => "malformed_path",
             Self::MalformedQuery(_) => "malformed_query",
@@ -115,7 +118,9 @@ fn problem(error: HttpError) -> actix_web::Error {
 
 fn json_error(error: &error::JsonPayloadError, limit: usize) -> HttpError {
     match error {
-        error::JsonPayloadError::ContentType => HttpError::UnsupportedMediaType,
+        error::JsonPayloadError::ContentType => {
+            HttpError::UnsupportedMediaType { expected: "application/json" }
+        }
         error::JsonPayloadError::OverflowKnownLength { .. }
         | error::JsonPayloadError::Overflow { .. } => HttpError::BodyTooLarge { limit },
         other => HttpError::MalformedJson(other.to_string()),
