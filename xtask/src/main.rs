@@ -9,14 +9,16 @@
     reason = "cargo and continuous integration speak to it by environment variables"
 )]
 
+mod api;
 mod check;
 mod deps;
 mod docs;
+mod fuzz;
 mod sqlx_files;
 mod test;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +31,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Holds the documents of the API against the specifications they are written in
+    Api,
     /// Everything that must hold before a change is taken: formatting, lints,
     /// dependencies, generated files, documents
     Check,
@@ -39,6 +43,14 @@ enum Command {
         /// Write those that are generated
         #[arg(long)]
         write: bool,
+    },
+    /// Feeds every decoder with what a fuzzer makes up
+    Fuzz {
+        /// How long for each target
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Only those with this in their names
+        target: Option<String>,
     },
     /// Writes what the database says of each query into `.sqlx`
     Sqlx {
@@ -69,10 +81,14 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let root = workspace::root()?;
     match arguments.command {
+        Command::Api => api::lint(&root),
         Command::Check => check::run(&root).await,
         Command::Deps => deps::run(&root),
         Command::Docs { write: true } => docs::write(&root),
         Command::Docs { write: false } => docs::check(&root),
+        Command::Fuzz { seconds, target } => {
+            fuzz::run(&root, Duration::from_secs(seconds), target.as_deref())
+        }
         Command::Sqlx { check: true } => sqlx_files::check(&root).await,
         Command::Sqlx { check: false } => sqlx_files::write(&root).await,
         Command::Test { arguments } => test::run(&root, &arguments).await,

@@ -1,7 +1,6 @@
 //! `cargo xtask test`: every test there is, against real servers.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
@@ -45,7 +44,8 @@ fn with(servers: &Servers, root: &Path, arguments: &[String]) -> anyhow::Result<
         "--bins",
         "--exclude=xtask",
     ]))?;
-    install_node_packages(&root.join("e2e/node"))?;
+    // Without Node the test that needs them says what is missing.
+    workspace::install_node_packages(&root.join("e2e/node"))?;
 
     // The tests of the whole system find the executable beside themselves.
     let cargo = || {
@@ -70,24 +70,6 @@ fn with(servers: &Servers, root: &Path, arguments: &[String]) -> anyhow::Result<
     };
     counts.add(cargo().args(whole_system).args(arguments).args(one_by_one))?;
     counts.report()
-}
-
-/// Installs what the interoperability test runs in Node, unless it is there already.
-/// Without Node the test itself says what is missing.
-fn install_node_packages(folder: &Path) -> anyhow::Result<()> {
-    let lock = fs::read_to_string(folder.join("package-lock.json"))?;
-    let installed = folder.join("node_modules/.installed-from");
-    let is_installed = fs::read_to_string(&installed).is_ok_and(|text| text == lock);
-    if is_installed || !workspace::is_there(Command::new("npm").arg("--version")) {
-        return Ok(());
-    }
-    workspace::run(
-        Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(folder),
-    )?;
-    fs::write(installed, lock)?;
-    Ok(())
 }
 
 /// The sum of what several runs of `cargo test` say.

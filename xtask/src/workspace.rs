@@ -89,3 +89,19 @@ pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> 
     found.sort();
     Ok(found)
 }
+
+/// Installs the packages of a `package-lock.json`, unless they are there already. Does
+/// nothing without npm.
+pub(crate) fn install_node_packages(folder: &Path) -> anyhow::Result<()> {
+    let lock = fs::read_to_string(folder.join("package-lock.json"))?;
+    let installed = folder.join("node_modules/.installed-from");
+    let is_installed = fs::read_to_string(&installed).is_ok_and(|text| text == lock);
+    if is_installed || !is_there(Command::new("npm").arg("--version")) {
+        return Ok(());
+    }
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(folder))?;
+    fs::write(installed, lock)?;
+    Ok(())
+}

@@ -7,7 +7,9 @@
 //!   other.
 //! - `docs/reference/metrics.md` is what the sources say of the metrics. It is
 //!   generated.
+//! - `docs/api/asyncapi.json` is what `proto/` says of the socket. It is generated.
 
+mod asyncapi;
 mod metrics;
 mod reasons;
 mod settings;
@@ -36,6 +38,7 @@ impl Source {
 }
 
 const METRICS: &str = "docs/reference/metrics.md";
+const ASYNCAPI: &str = "docs/api/asyncapi.json";
 const ERRORS: &str = "docs/reference/errors.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
@@ -43,6 +46,8 @@ const ARCHITECTURE: &str = "ARCHITECTURE.md";
 pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
     fs::write(root.join(METRICS), metrics::reference(&sources(root)?)?)?;
     println!("{METRICS}: written");
+    fs::write(root.join(ASYNCAPI), asyncapi::document(root)?)?;
+    println!("{ASYNCAPI}: written");
     Ok(())
 }
 
@@ -76,6 +81,10 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
 
     if fs::read_to_string(root.join(METRICS)).ok() != Some(metrics::reference(&sources)?) {
         problems.push(format!("{METRICS} is out of date: run `cargo xtask docs --write`"));
+    }
+
+    if fs::read_to_string(root.join(ASYNCAPI)).ok() != Some(asyncapi::document(root)?) {
+        problems.push(format!("{ASYNCAPI} is out of date: run `cargo xtask docs --write`"));
     }
 
     if !problems.is_empty() {
