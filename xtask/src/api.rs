@@ -10,10 +10,11 @@ use crate::workspace;
 /// Where what checks them is installed.
 const LINT: &str = "docs/api/lint";
 
-/// OpenAPI by Redocly's rules, AsyncAPI by its own parser.
+/// Holds `openapi.json` against the rules of Redocly, and `asyncapi.json` against its own
+/// parser.
 pub(crate) fn lint(root: &Path) -> anyhow::Result<()> {
     if !workspace::is_there(Command::new("npm").arg("--version")) {
-        bail!("this needs Node with npm, to run the checkers of OpenAPI and AsyncAPI");
+        bail!("this needs Node with npm, to run the checkers of the API documents");
     }
     let folder = root.join(LINT);
     workspace::install_node_packages(&folder)?;

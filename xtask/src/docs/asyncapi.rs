@@ -1,4 +1,4 @@
-//! `docs/api/asyncapi.json`: the socket as AsyncAPI 3.1 describes it.
+//! `docs/api/asyncapi.json`: the socket as `AsyncAPI` 3.1 describes it.
 //!
 //! The schemas are read out of `proto/`, with the comments there as their descriptions, in
 //! the form that proto-JSON gives them. What a comment cannot say is in the tables here:
@@ -48,10 +48,11 @@ pub(crate) fn document(root: &Path) -> anyhow::Result<String> {
             });
             let replies = REPLIES.iter().find(|(frame, _)| *frame == name);
             if let (Some((_, answers)), true) = (replies, action == "receive") {
-                operation["reply"] = json!({
+                let reply = json!({
                     "channel": {"$ref": "#/channels/socket"},
                     "messages": answers.iter().map(|answer| channel_message(answer)).collect::<Vec<_>>(),
                 });
+                put(&mut operation, "reply", reply);
             }
             operations.insert(format!("{verb}_{name}"), operation);
             if let Kind::Message(descriptor) = body.kind() {
@@ -137,8 +138,8 @@ fn message(envelope: &MessageDescriptor, body: &FieldDescriptor) -> Value {
     });
     if let Kind::Message(descriptor) = body.kind() {
         let comment = comment(descriptor.parent_file().file_descriptor_proto(), descriptor.path());
-        message["summary"] = first_sentence(&comment).into();
-        message["description"] = comment.into();
+        put(&mut message, "summary", first_sentence(&comment).into());
+        put(&mut message, "description", comment.into());
     }
     message
 }
@@ -203,7 +204,7 @@ fn property(field: &FieldDescriptor) -> Value {
         // Beside a reference nothing else counts (JSON Schema draft 7 section 8.3).
         return json!({"description": comment, "allOf": [schema]});
     }
-    schema["description"] = comment.into();
+    put(&mut schema, "description", comment.into());
     schema
 }
 
@@ -219,6 +220,13 @@ fn comment(file: &protox::prost_reflect::prost_types::FileDescriptorProto, path:
         paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
     });
     paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Sets a member of an object.
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 fn first_sentence(text: &str) -> String {

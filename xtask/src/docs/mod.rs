@@ -4,12 +4,13 @@
 //! - A test that ARCHITECTURE.md names exists.
 //! - A setting that a document names exists.
 //! - `docs/reference/errors.md` lists each word that a program can branch on, and no
-//!   other.
+//!   other. It is generated; the comparison is by another way of reading the sources.
 //! - `docs/reference/metrics.md` is what the sources say of the metrics. It is
 //!   generated.
 //! - `docs/api/asyncapi.json` is what `proto/` says of the socket. It is generated.
 
 mod asyncapi;
+mod errors;
 mod metrics;
 mod reasons;
 mod settings;
@@ -46,6 +47,8 @@ const ARCHITECTURE: &str = "ARCHITECTURE.md";
 pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
     fs::write(root.join(METRICS), metrics::reference(&sources(root)?)?)?;
     println!("{METRICS}: written");
+    fs::write(root.join(ERRORS), errors::reference(&sources(root)?)?)?;
+    println!("{ERRORS}: written");
     fs::write(root.join(ASYNCAPI), asyncapi::document(root)?)?;
     println!("{ASYNCAPI}: written");
     Ok(())
@@ -78,6 +81,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let errors = fs::read_to_string(root.join(ERRORS))?;
     let differences = reasons::differences(&errors, &sources);
     problems.extend(differences.into_iter().map(|difference| format!("{ERRORS}: {difference}")));
+    if errors != errors::reference(&sources)? {
+        problems.push(format!("{ERRORS} is out of date: run `cargo xtask docs --write`"));
+    }
 
     if fs::read_to_string(root.join(METRICS)).ok() != Some(metrics::reference(&sources)?) {
         problems.push(format!("{METRICS} is out of date: run `cargo xtask docs --write`"));
