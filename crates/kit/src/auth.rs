@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::header, web};
 use arc_swap::ArcSwap;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
@@ -276,24 +276,40 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Who makes a request. What is behind the same request gets the same answer, without
+/// verifying the token again.
+///
+/// # Errors
+///
+/// See [`AuthError`].
+///
+/// # Panics
+///
+/// Where the app was built without a `web::Data<TokenVerifier>`: a mistake in the
+/// assembly that no request can cause.
+pub async fn authenticate(request: &HttpRequest) -> Result<Caller, Problem> {
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        return Ok(caller.clone());
+    }
+    let verifier = request
+        .app_data::<web::Data<TokenVerifier>>()
+        .expect("an app with callers has a token verifier");
+    let token = bearer(request).ok_or(AuthError::Missing)?;
+    let caller = verifier.verify(token).await?;
+    request.extensions_mut().insert(caller.clone());
+    Ok(caller)
+}
+
 impl FromRequest for Caller {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     /// # Panics
     ///
-    /// Where the app was built without a `web::Data<TokenVerifier>`: a mistake in the
-    /// assembly that no request can cause.
+    /// As [`authenticate`] does.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = bearer(request).map(str::to_owned);
-        let verifier = request
-            .app_data::<web::Data<TokenVerifier>>()
-            .expect("an app with callers has a token verifier")
-            .clone();
-        Box::pin(async move {
-            let token = token.ok_or(AuthError::Missing)?;
-            Ok(verifier.verify(&token).await?)
-        })
+        let request = request.clone();
+        Box::pin(async move { authenticate(&request).await })
     }
 }
 

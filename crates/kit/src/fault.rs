@@ -95,6 +95,11 @@ pub trait Fault: Error {
         (self.code() == Code::Unavailable).then_some(Duration::from_secs(1))
     }
 
+    /// The HTTP status, where there is one that says more than that of the code.
+    fn http_status(&self) -> StatusCode {
+        self.code().http()
+    }
+
     /// The `type` of the problem document, where it is a registered one (RFC 9457 section
     /// 4.2) rather than the page of its reason.
     fn problem_type(&self) -> Option<&'static str> {
@@ -143,7 +148,7 @@ impl<F: Fault> From<F> for Problem {
     fn from(fault: F) -> Self {
         log_once(&fault);
         Self {
-            status: fault.code().http(),
+            status: fault.http_status(),
             reason: fault.reason(),
             problem_type: fault.problem_type(),
             detail: fault.public_message(),

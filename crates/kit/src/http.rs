@@ -1,6 +1,12 @@
 //! The public face: HTTP. Every refusal is a problem document, the framework's own
 //! included.
 
+mod address;
+mod endpoint;
+mod limited;
+mod problems;
+mod writes;
+
 use std::time::{Duration, Instant};
 
 use actix_web::{
@@ -9,7 +15,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     error,
     http::{
-        Method,
+        Method, StatusCode,
         header::{HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -18,6 +24,13 @@ use actix_web::{
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+pub use self::{
+    address::{ForwardedHeader, Proxies, client_address},
+    endpoint::{Endpoint, to},
+    limited::{announce, limited},
+    problems::as_problems,
+    writes::writes,
+};
 use crate::{
     fault::{Code, Fault, Problem},
     telemetry,
@@ -41,19 +54,31 @@ pub enum HttpError {
         /// In bytes.
         limit: usize,
     },
+    /// The body is larger than the endpoint takes, which did not say how much that is.
+    #[error("the body is larger than this endpoint takes")]
+    PayloadTooLarge,
+    /// The body does not come as its headers say.
+    #[error("the request is malformed")]
+    MalformedRequest,
     /// A part of the path has the wrong form.
     #[error("the path is malformed: {0}")]
     MalformedPath(String),
     /// The query has an unknown, missing or malformed parameter.
     #[error("the query is malformed: {0}")]
     MalformedQuery(String),
-    /// Nothing lives under this path, or nothing that takes this method.
+    /// Nothing lives under this path.
     #[error("there is nothing here")]
     NoSuchEndpoint,
+    /// What lives under this path does not take this method. `Allow` says what it takes.
+    #[error("this method is not taken here")]
+    MethodNotAllowed,
     /// The request did not come to an end in time: its body stopped arriving, or we
     /// were too slow.
     #[error("the request took too long")]
     TimedOut,
+    /// The framework failed.
+    #[error("the framework failed: {0}")]
+    Framework(String),
 }
 
 impl Fault for HttpError {
@@ -61,6 +86,7 @@ impl Fault for HttpError {
         match self {
             Self::NoSuchEndpoint => Code::NotFound,
             Self::TimedOut => Code::Unavailable,
+            Self::Framework(_) => Code::Internal,
             _ => Code::InvalidInput,
         }
     }
@@ -69,11 +95,21 @@ impl Fault for HttpError {
         match self {
             Self::MalformedJson(_) => "malformed_json",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
-            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTooLarge { .. } | Self::PayloadTooLarge => "body_too_large",
+            Self::MalformedRequest => "malformed_request",
             Self::MalformedPath(_) => "malformed_path",
             Self::MalformedQuery(_) => "malformed_query",
             Self::NoSuchEndpoint => "no_such_endpoint",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::TimedOut => "request_timeout",
+            Self::Framework(_) => "internal",
+        }
+    }
+
+    fn http_status(&self) -> StatusCode {
+        match self {
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            _ => self.code().http(),
         }
     }
 }

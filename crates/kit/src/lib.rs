@@ -1,8 +1,8 @@
 //! What every service is made from: configuration, telemetry, lifecycle, errors,
 //! authentication, and the three faces (public HTTP, internal gRPC, operations).
 //!
-//! It knows no word of the domain beyond the ids of `sotto-ids`, and neither
-//! Postgres nor Redis.
+//! It knows no word of the domain beyond the ids of `sotto-ids` and the table of
+//! [`limits`], and neither Postgres nor Redis.
 
 pub mod auth;
 pub mod clock;
@@ -12,7 +12,9 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod lifecycle;
+pub mod limits;
 pub mod listener;
+pub mod read_only;
 pub mod service;
 pub mod telemetry;
 
