@@ -1,0 +1,73 @@
+use super::*;
+
+#[test]
+fn a_displaced_or_revoked_socket_ends() {
+    assert_closed(&Script::live().event(Event::Displaced), CloseCode::Displaced);
+    assert_closed(&Script::live().event(Event::Revoked), CloseCode::DeviceRevoked);
+}
+
+#[test]
+fn a_drain_says_when_to_come_back() {
+    let actions = Script::live().event(Event::Drain { reconnect_after_ms: 1234 });
+
+    assert_closed(&actions, CloseCode::ServiceRestart);
+    let Action::Send(ServerFrame { body: Some(Body::Goodbye(goodbye)), .. }) = &actions[0]
+    else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(goodbye.reconnect_after_ms, 1234);
+}
+
+#[test]
+fn nothing_comes_after_the_end() {
+    let mut script = Script::live();
+    script.wake_at_ms = None;
+    script.event(Event::Displaced);
+
+    assert!(script.event(Event::Delivery(stored(1))).is_empty());
+    assert!(script.frame(send(1)).is_empty());
+    script.now_ms += 3_600_000;
+    assert!(script.event(Event::Tick).is_empty());
+    assert_eq!(script.wake_at_ms, None);
+}
+
+#[test]
+fn a_silent_socket_is_pinged_twice_and_then_ends() {
+    let mut script = Script::live();
+    let mut at = vec![];
+    let ended = loop {
+        let actions = script.pass(Duration::from_secs(300));
+        at.push((script.now_ms - START_MS) / 1000);
+        if ends(&actions) {
+            break actions;
+        }
+        assert_eq!(names(&actions), ["ping"]);
+    };
+
+    assert_closed(&ended, CloseCode::HeartbeatLost);
+    // Its turn is in the middle of the period; at the first it has just been heard.
+    assert_eq!(at, [44, 74, 104]);
+}
+
+#[test]
+fn a_pong_keeps_the_socket_and_pings_go_on() {
+    let mut script = Script::live();
+    let mut pings = 0;
+    while script.now_ms < START_MS + 320_000 {
+        let actions = script.pass(Duration::from_secs(1));
+        pings += names(&actions).iter().filter(|&&name| name == "ping").count();
+        script.machine.alive();
+    }
+
+    assert_eq!(pings, 10, "one in each period");
+}
+
+#[test]
+fn a_socket_that_talks_is_not_pinged() {
+    let mut script = Script::live();
+    for round in 0..20 {
+        let actions = script.pass(Duration::from_secs(14));
+        assert!(actions.is_empty(), "{actions:?} in round {round}");
+        script.frame(ack(1, []));
+    }
+}
