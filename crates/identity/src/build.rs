@@ -6,10 +6,12 @@
 //! [`encode_op`](crate::encode_op), signatures over
 //! [`signing_message`](crate::signing_message), and [`signed`].
 
+use std::collections::BTreeMap;
+
 use sotto_ids::{DeviceId, Handle};
 use sotto_proto::identity as pb;
 
-use crate::{Body, IdentityKey, OP_VERSION, Op, Recovery, Rsig, Sig, SignedOp};
+use crate::{Body, Endpoint, IdentityKey, OP_VERSION, Op, Recovery, Rsig, Sig, SignedOp};
 
 /// What a device brings along when it is added.
 #[derive(Clone)]
@@ -41,11 +43,7 @@ pub fn genesis(
     ts_ms: u64,
 ) -> Op {
     let body = Body::Genesis(pb::Genesis {
-        recovery: Some(pb::Recovery {
-            threshold: recovery.threshold,
-            keys: recovery.keys.iter().map(|key| key.to_vec()).collect(),
-            delay_s: recovery.delay_s,
-        }),
+        recovery: Some(set(recovery)),
         account_key: account_key.to_vec(),
         first_device: Some(device(first_device)),
         nonce16: nonce.to_vec(),
@@ -69,9 +67,45 @@ pub fn rotate_account(new_key: [u8; 32]) -> Body {
     Body::RotateAccount(pb::RotateAccount { account_key: new_key.to_vec() })
 }
 
+/// The body that replaces the recovery set. As many keys of the old set sign it as
+/// its threshold says.
+pub fn set_recovery(new: &Recovery) -> Body {
+    Body::SetRecovery(pb::SetRecovery { recovery: Some(set(new)) })
+}
+
+/// The body that brings an account back: a new account key, and the live devices that
+/// stay, each with whether it holds that key from now on.
+///
+/// As many recovery keys sign it as the threshold says, and the new account key. With
+/// no admin among those that stay, an [`add_device`] of one comes next, in the same
+/// request and signed by the new account key: apply this op to the state first, and
+/// build that one on what it leads to.
+pub fn recover(new_key: [u8; 32], keep: &BTreeMap<DeviceId, bool>) -> Body {
+    let keep =
+        keep.iter().map(|(&id, &admin)| pb::KeptDevice { device_id: id.into(), admin }).collect();
+    Body::Recover(pb::Recover { account_key: new_key.to_vec(), keep })
+}
+
+/// The body that says where else the account can be reached.
+pub fn add_endpoint(endpoint: &Endpoint) -> Body {
+    let Endpoint { kind, url } = endpoint;
+    Body::AddEndpoint(pb::AddEndpoint { kind: kind.wire().into(), url: url.clone() })
+}
+
+/// The body that takes an endpoint back.
+pub fn drop_endpoint(endpoint: &Endpoint) -> Body {
+    let Endpoint { kind, url } = endpoint;
+    Body::DropEndpoint(pb::DropEndpoint { kind: kind.wire().into(), url: url.clone() })
+}
+
 /// The body that claims a handle.
 pub fn set_handle(handle: &Handle) -> Body {
     Body::SetHandle(pb::SetHandle { handle: handle.to_string() })
+}
+
+/// The body that drops the handle.
+pub const fn drop_handle() -> Body {
+    Body::DropHandle(pb::DropHandle {})
 }
 
 /// Puts a reverse signature into the device that `op` adds. An op that adds none
@@ -101,6 +135,14 @@ pub fn signed(
         .map(|(key, sig)| Sig { key: key.to_vec(), sig: sig.to_vec() })
         .collect();
     SignedOp { payload, sigs }
+}
+
+fn set(recovery: &Recovery) -> pb::Recovery {
+    pb::Recovery {
+        threshold: recovery.threshold,
+        keys: recovery.keys.iter().map(|key| key.to_vec()).collect(),
+        delay_s: recovery.delay_s,
+    }
 }
 
 fn device(new: &NewDevice) -> pb::AddDevice {

@@ -21,7 +21,7 @@ pub enum ChainError {
     /// The body is one that has its number but is not built yet.
     #[error("the op {name} is not supported yet")]
     UnsupportedOp {
-        /// The name of its body, such as `set_recovery`.
+        /// The name of its body, such as `tombstone`.
         name: &'static str,
     },
     /// The op is of a later version, or has a field that must not be passed over.
@@ -53,6 +53,9 @@ pub enum ChainError {
     /// An admin was revoked, and the account key has not been replaced since.
     #[error("an admin device was revoked: the account key has to be rotated first")]
     RotationDue,
+    /// A recovery kept no admin, and none has been added since.
+    #[error("the recovery kept no admin device: one has to be added first")]
+    AdminDue,
 
     // Its signatures.
     /// There are more signatures than an op may have.
@@ -85,8 +88,15 @@ pub enum ChainError {
     #[error("the {0} key is or was in use in this account")]
     KeyReused(KeyKind),
     /// The recovery set is missing, empty, too large, or its threshold does not fit.
-    #[error("a recovery set has 1 to 16 keys and a threshold between 1 and their number")]
+    #[error("a recovery set has 1 to 16 keys and a threshold from 1 to their number, at most 15")]
     MalformedRecovery,
+    /// The recovery set asks for a delay, or would; announcing a recovery is not
+    /// built yet.
+    #[error("a recovery that has to be announced first is not supported yet")]
+    RecoveryDelayed,
+    /// The devices that a recovery keeps do not stand by rising ids.
+    #[error("the devices that are kept do not stand by rising ids")]
+    UnorderedDevices,
     /// The nonce of genesis is not 16 bytes.
     #[error("the nonce is not 16 bytes")]
     MalformedNonce,
@@ -123,6 +133,21 @@ pub enum ChainError {
     /// The text is no handle.
     #[error("the handle is malformed")]
     MalformedHandle,
+    /// There is no handle to drop.
+    #[error("the account goes by no handle")]
+    NoHandle,
+    /// The endpoint has no kind, or its URL no scheme or a wrong length or alphabet.
+    #[error("the endpoint is malformed")]
+    MalformedEndpoint,
+    /// The account has the endpoint already.
+    #[error("the account has this endpoint already")]
+    EndpointExists,
+    /// The account has no such endpoint.
+    #[error("the account has no such endpoint")]
+    UnknownEndpoint,
+    /// The account has as many endpoints as it may have.
+    #[error("the account has as many endpoints as it may have")]
+    TooManyEndpoints,
 }
 
 /// What a key is for.
@@ -170,6 +195,7 @@ impl ChainError {
             Self::WrongPrev => "wrong_prev",
             Self::ChainTooLong => "chain_too_long",
             Self::RotationDue => "rotation_due",
+            Self::AdminDue => "admin_due",
             Self::TooManySignatures => "too_many_signatures",
             Self::MissingSignature => "missing_signature",
             Self::BadSignature => "bad_signature",
@@ -180,6 +206,8 @@ impl ChainError {
             Self::LowOrderKey(_) => "low_order_key",
             Self::KeyReused(_) => "key_reused",
             Self::MalformedRecovery => "malformed_recovery",
+            Self::RecoveryDelayed => "recovery_delayed",
+            Self::UnorderedDevices => "unordered_devices",
             Self::MalformedNonce => "malformed_nonce",
             Self::MalformedHome => "malformed_home",
             Self::WrongFirstDevice => "wrong_first_device",
@@ -192,6 +220,11 @@ impl ChainError {
             Self::DeviceRevoked => "device_revoked",
             Self::LastAdmin => "last_admin",
             Self::MalformedHandle => "malformed_handle",
+            Self::NoHandle => "no_handle",
+            Self::MalformedEndpoint => "malformed_endpoint",
+            Self::EndpointExists => "endpoint_exists",
+            Self::UnknownEndpoint => "unknown_endpoint",
+            Self::TooManyEndpoints => "too_many_endpoints",
         }
     }
 }

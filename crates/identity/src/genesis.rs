@@ -1,5 +1,3 @@
-use std::cmp::Ordering;
-
 use sotto_ids::DeviceId;
 use sotto_proto::identity::Genesis;
 
@@ -41,20 +39,16 @@ pub(crate) fn open(signed: &SignedOp) -> Result<State, ChainError> {
         devices: [].into(),
         handle: None,
         home: body.home.clone(),
+        endpoints: [].into(),
         rotation_due: false,
+        admin_due: false,
         former_account_keys: [].into(),
+        former_recovery_keys: [].into(),
     };
     state.check_new_keys(&device)?;
 
     let signatures = Signatures::of(signed)?;
-    let mut needed: Vec<_> = state.recovery.keys.clone();
-    needed.retain(|key| signatures.has(key));
-    let threshold = usize::try_from(state.recovery.threshold).unwrap_or(usize::MAX);
-    match needed.len().cmp(&threshold) {
-        Ordering::Less => return Err(ChainError::MissingSignature),
-        Ordering::Equal => {}
-        Ordering::Greater => return Err(ChainError::SuperfluousSignature),
-    }
+    let mut needed = state.recovery.signers(&signatures)?;
     needed.push(account_key);
     signatures.verify(&signed.payload, &needed)?;
     device.verify_rsigs(&op, first)?;

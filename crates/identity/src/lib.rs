@@ -32,6 +32,8 @@ pub mod keys;
 mod op;
 pub mod pin;
 pub mod pow;
+pub mod prekeys;
+mod recover;
 mod recovery;
 mod rules;
 pub mod safety_number;

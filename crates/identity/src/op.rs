@@ -189,20 +189,15 @@ fn is_shortest_form(number: u32, field: &[u8]) -> bool {
 
 /// The field numbers of the `Op` message as generated.
 fn is_built(number: u32) -> bool {
-    matches!(number, 1..=5 | 16..=19 | 32)
+    matches!(number, 1..=5 | 16..=21 | 32..=33 | 35..=36)
 }
 
 fn refuse(number: u32) -> ChainError {
     let name = match number {
-        20 => "set_recovery",
-        21 => "recover",
         22 => "recover_intent",
         23 => "cancel_recover",
         24 => "tombstone",
-        33 => "drop_handle",
         34 => "set_home",
-        35 => "add_endpoint",
-        36 => "drop_endpoint",
         48 => "add_claim",
         49 => "drop_claim",
         50 => "add_attestation",

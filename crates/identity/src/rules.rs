@@ -6,13 +6,15 @@
 //! | `add_device` | account key | one more device, which signs that it wants to be there |
 //! | `revoke_device` | account key; or the device's own key, for itself | the device is off for good; after an admin, a rotation is due |
 //! | `rotate_account` | old and new account key | the new key takes over |
-//! | `set_handle` | account key | the account claims a handle |
+//! | `set_recovery` | `threshold` keys of the old recovery set | the new set takes over |
+//! | `recover` | `threshold` recovery keys and the new account key | the new key takes over, and devices that are not kept are off for good; without an admin among those kept, one is due |
+//! | `set_handle`, `drop_handle` | account key | the account claims a handle, or goes by none |
+//! | `add_endpoint`, `drop_endpoint` | account key | the account can be reached there, or cannot |
 //! | 1000 and up | account key | none, the chain goes on |
 //!
 //! The last live admin device cannot be revoked. Only admins hold the account key,
-//! and without it no device could ever be added: the account would be lost, for
-//! `recover`, which brings such an account back, is not built yet. Who wants to
-//! replace their only device adds the new one first.
+//! and without it nobody could add another but by `recover`, for which the words
+//! have to be at hand. Who wants to replace their only device adds the new one first.
 
 use sotto_ids::{
     DeviceId,
@@ -26,7 +28,7 @@ use crate::{
 };
 
 /// How many device ids there are.
-const DEVICE_IDS: usize = 127;
+pub(crate) const DEVICE_IDS: usize = 127;
 
 impl State {
     /// Goes on by one op. After an error the state is not to be used any more.
@@ -36,12 +38,21 @@ impl State {
         if self.rotation_due && !matches!(op.body, Some(Body::RotateAccount(_))) {
             return Err(ChainError::RotationDue);
         }
+        let adds_admin = matches!(&op.body, Some(Body::AddDevice(body)) if body.admin);
+        if self.admin_due && !adds_admin {
+            return Err(ChainError::AdminDue);
+        }
         match &op.body {
             Some(Body::Genesis(_)) => return Err(ChainError::UnexpectedGenesis),
             Some(Body::AddDevice(body)) => self.add_device(signed, &op, body)?,
             Some(Body::RevokeDevice(body)) => self.revoke_device(signed, *body)?,
             Some(Body::RotateAccount(body)) => self.rotate_account(signed, body)?,
+            Some(Body::SetRecovery(body)) => self.set_recovery(signed, body)?,
+            Some(Body::Recover(body)) => self.recover(signed, body)?,
             Some(Body::SetHandle(body)) => self.set_handle(signed, body)?,
+            Some(Body::DropHandle(_)) => self.drop_handle(signed)?,
+            Some(Body::AddEndpoint(body)) => self.add_endpoint(signed, body)?,
+            Some(Body::DropEndpoint(body)) => self.drop_endpoint(signed, body)?,
             None => self.verify_account_key(signed)?,
         }
         self.seq = op.seq;
@@ -66,7 +77,7 @@ impl State {
         if op.seq < MAX_CHAIN_OPS { Ok(()) } else { Err(ChainError::ChainTooLong) }
     }
 
-    fn verify_account_key(&self, signed: &SignedOp) -> Result<(), ChainError> {
+    pub(crate) fn verify_account_key(&self, signed: &SignedOp) -> Result<(), ChainError> {
         Signatures::of(signed)?.verify(&signed.payload, &[self.account_key])
     }
 
@@ -89,6 +100,8 @@ impl State {
         self.check_new_keys(&device)?;
         self.verify_account_key(signed)?;
         device.verify_rsigs(op, body)?;
+        // Where one is due, no other device comes as far as here.
+        self.admin_due = false;
         self.devices.insert(device.id, device);
         Ok(())
     }
@@ -126,22 +139,37 @@ impl State {
         signed: &SignedOp,
         body: &RotateAccount,
     ) -> Result<(), ChainError> {
-        let new = keys::check_ed25519(&body.account_key)
-            .map_err(|fault| KeyKind::Account.refused(fault))?;
-        if self.knows(&new) {
-            return Err(ChainError::KeyReused(KeyKind::Account));
-        }
+        let new = self.check_new_account_key(&body.account_key)?;
         Signatures::of(signed)?.verify(&signed.payload, &[self.account_key, new])?;
-        self.former_account_keys.insert(self.account_key);
-        self.account_key = new;
+        self.replace_account_key(new);
         self.rotation_due = false;
         Ok(())
+    }
+
+    /// Takes an account key that has never had a place in this account.
+    pub(crate) fn check_new_account_key(&self, key: &[u8]) -> Result<[u8; 32], ChainError> {
+        let new = keys::check_ed25519(key).map_err(|fault| KeyKind::Account.refused(fault))?;
+        if self.knows(&new) { Err(ChainError::KeyReused(KeyKind::Account)) } else { Ok(new) }
+    }
+
+    pub(crate) fn replace_account_key(&mut self, new: [u8; 32]) {
+        self.former_account_keys.insert(self.account_key);
+        self.account_key = new;
     }
 
     fn set_handle(&mut self, signed: &SignedOp, body: &SetHandle) -> Result<(), ChainError> {
         let handle = body.handle.parse().map_err(|_| ChainError::MalformedHandle)?;
         self.verify_account_key(signed)?;
         self.handle = Some(handle);
+        Ok(())
+    }
+
+    fn drop_handle(&mut self, signed: &SignedOp) -> Result<(), ChainError> {
+        if self.handle.is_none() {
+            return Err(ChainError::NoHandle);
+        }
+        self.verify_account_key(signed)?;
+        self.handle = None;
         Ok(())
     }
 
@@ -163,9 +191,14 @@ impl State {
 
     /// Whether an Ed25519 key has, or ever had, a place in this account.
     fn knows(&self, key: &[u8; 32]) -> bool {
+        self.recovery.keys.contains(key) || self.knows_below_recovery(key)
+    }
+
+    /// The same, but for a place in the recovery set that there is now.
+    pub(crate) fn knows_below_recovery(&self, key: &[u8; 32]) -> bool {
         self.account_key == *key
             || self.former_account_keys.contains(key)
-            || self.recovery.keys.contains(key)
+            || self.former_recovery_keys.contains(key)
             || self
                 .devices
                 .values()

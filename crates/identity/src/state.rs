@@ -5,7 +5,7 @@ use std::{
 
 use sotto_ids::{AccountId, DeviceId, Handle};
 
-use crate::{Body, ChainError, Device, LinkHash, OP_VERSION, Op, Recovery, SignedOp};
+use crate::{Body, ChainError, Device, Endpoint, LinkHash, OP_VERSION, Op, Recovery, SignedOp};
 
 /// What an account is after some op of its chain.
 ///
@@ -30,11 +30,18 @@ pub struct State {
     pub handle: Option<Handle>,
     /// The domain of the home server.
     pub home: String,
+    /// Where else the account says that it can be reached.
+    pub endpoints: BTreeSet<Endpoint>,
     /// An admin device was revoked, and nothing but a rotation of the account key
     /// may follow: the device still has the old key.
     pub rotation_due: bool,
+    /// A recovery kept no admin device, and nothing but the addition of one may
+    /// follow: nobody on the account holds its key.
+    pub admin_due: bool,
     /// Account keys of earlier days: those who hold one must not get it back.
     pub(crate) former_account_keys: BTreeSet<[u8; 32]>,
+    /// The same of recovery keys.
+    pub(crate) former_recovery_keys: BTreeSet<[u8; 32]>,
 }
 
 impl State {
@@ -54,7 +61,8 @@ impl State {
     /// The state after the ops of one request, which stand or fall together.
     ///
     /// [`ChainError::RotationDue`] where they revoke an admin device and do not go
-    /// on with the rotation: a chain is never left there.
+    /// on with the rotation, [`ChainError::AdminDue`] where they recover the account
+    /// without an admin and do not go on with one: a chain is never left there.
     pub fn apply_all<'a>(
         &self,
         ops: impl IntoIterator<Item = &'a SignedOp>,
@@ -63,7 +71,16 @@ impl State {
         for signed in ops {
             next.advance(signed)?;
         }
-        if next.rotation_due { Err(ChainError::RotationDue) } else { Ok(next) }
+        next.check_whole()?;
+        Ok(next)
+    }
+
+    /// Whether a chain may be left here: no rotation and no admin is due.
+    pub const fn check_whole(&self) -> Result<(), ChainError> {
+        if self.rotation_due {
+            return Err(ChainError::RotationDue);
+        }
+        if self.admin_due { Err(ChainError::AdminDue) } else { Ok(()) }
     }
 
     /// The devices that are on the account, by their ids.
@@ -114,6 +131,7 @@ impl fmt::Debug for State {
             .field("seq", &self.seq)
             .field("devices", &self.devices.values().collect::<Vec<_>>())
             .field("rotation_due", &self.rotation_due)
+            .field("admin_due", &self.admin_due)
             .finish_non_exhaustive()
     }
 }

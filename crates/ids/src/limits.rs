@@ -14,6 +14,12 @@ pub const MAX_OP_SIGNATURES: usize = 16;
 /// Ops of one chain.
 pub const MAX_CHAIN_OPS: u64 = 2_000;
 
+/// Endpoints of one account.
+pub const MAX_ENDPOINTS: usize = 16;
+
+/// Bytes of the URL of one endpoint.
+pub const MAX_ENDPOINT_URL_BYTES: usize = 256;
+
 /// Keys of one recovery set.
 pub const MAX_RECOVERY_KEYS: usize = 16;
 
@@ -38,3 +44,30 @@ pub const MAX_PREKEY_ID: u32 = 0x00FF_FFFF;
 
 /// Characters of a text message.
 pub const MAX_TEXT_CHARS: usize = 10_000;
+
+/// Characters of the emoji of a reaction.
+pub const MAX_REACTION_CHARS: usize = 16;
+
+/// Message ids in one receipt or one mark of what was read.
+pub const MAX_RECEIPT_IDS: usize = 100;
+
+/// Options of a poll; it has at least two.
+pub const MAX_POLL_OPTIONS: usize = 10;
+
+/// Characters of a poll's question, and of each option.
+pub const MAX_POLL_CHARS: usize = 300;
+
+/// Characters of a name or title: of a place, a contact, an appointment.
+pub const MAX_TITLE_CHARS: usize = 200;
+
+/// Characters of the description of an appointment.
+pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
+
+/// Telephone numbers, and mail addresses, on a contact card.
+pub const MAX_CARD_ENTRIES: usize = 10;
+
+/// Edits of one message.
+pub const MAX_EDITS: u64 = 100;
+
+/// Seconds of the longest self-destruct timer: a year.
+pub const MAX_TIMER_SECONDS: u32 = 365 * 24 * 3_600;

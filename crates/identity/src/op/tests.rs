@@ -39,15 +39,10 @@ fn an_op_survives_its_bytes() {
 #[test]
 fn bodies_that_are_not_built_are_refused_by_name() {
     let names = [
-        (20, "set_recovery"),
-        (21, "recover"),
         (22, "recover_intent"),
         (23, "cancel_recover"),
         (24, "tombstone"),
-        (33, "drop_handle"),
         (34, "set_home"),
-        (35, "add_endpoint"),
-        (36, "drop_endpoint"),
         (48, "add_claim"),
         (49, "drop_claim"),
         (50, "add_attestation"),

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 use sotto_identity::{
@@ -71,6 +73,11 @@ pub(crate) fn sign_payload(payload: Vec<u8>, by: &[&SigningKey]) -> SignedOp {
 pub(crate) fn recovery(threshold: u32, of: u8) -> Recovery {
     let keys = (1..=of).map(|number| public(&key("recovery", number))).collect();
     Recovery { threshold, keys, delay_s: 0 }
+}
+
+/// Devices that stay through a recovery, and whether each is an admin.
+pub(crate) fn kept(devices: &[(u8, bool)]) -> BTreeMap<DeviceId, bool> {
+    devices.iter().map(|&(number, admin)| (device_id(number), admin)).collect()
 }
 
 /// The genesis of an account with device 1.
@@ -149,6 +156,22 @@ impl Chain {
 
     pub(crate) fn rotate(&mut self, number: u8) {
         self.accept(self.rotate_op(number));
+        self.account = key("account", number);
+    }
+
+    /// The op that recovers the account with the account key of this number, by these
+    /// recovery keys.
+    pub(crate) fn recover_op(&self, number: u8, keep: &[(u8, bool)], by: &[u8]) -> SignedOp {
+        let new = key("account", number);
+        let op = self.next(build::recover(public(&new), &kept(keep)));
+        let signers: Vec<_> = by.iter().map(|&number| key("recovery", number)).collect();
+        let all: Vec<_> = signers.iter().chain([&new]).collect();
+        sign(&op, &all)
+    }
+
+    /// Recovers the account by recovery key 1.
+    pub(crate) fn recover(&mut self, number: u8, keep: &[(u8, bool)]) {
+        self.accept(self.recover_op(number, keep, &[1]));
         self.account = key("account", number);
     }
 

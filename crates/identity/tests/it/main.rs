@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod devices;
+mod endpoints;
 mod genesis;
 mod harness;
 mod libsignal;
@@ -10,6 +11,7 @@ mod pins;
 mod place;
 mod privacy;
 mod properties;
+mod recovery;
 mod rotation;
 mod signatures;
 mod vectors;
