@@ -1,7 +1,7 @@
 //! Errors as they look from outside: a closed set of codes, mapped once to HTTP
 //! and to gRPC, and stable reasons that programs branch on.
 
-use std::{collections::HashMap, error::Error, fmt, time::Duration};
+use std::{borrow::Cow, collections::HashMap, error::Error, fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -116,7 +116,7 @@ pub trait Fault: Error {
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     problem_type: Option<&'static str>,
     detail: String,
     retry_after: Option<Duration>,
@@ -125,8 +125,21 @@ pub struct Problem {
 
 impl Problem {
     /// The stable word of the fault.
-    pub const fn reason(&self) -> &'static str {
-        self.reason
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// A refusal that another role has worded already, passed on as it is. That role has
+    /// logged it.
+    pub fn relayed(
+        code: Code,
+        reason: String,
+        detail: String,
+        retry_after: Option<Duration>,
+        extra: Map<String, Value>,
+    ) -> Self {
+        let (status, reason) = (code.http(), Cow::Owned(reason));
+        Self { status, reason, problem_type: None, detail, retry_after, extra }
     }
 
     fn body(&self) -> Value {
@@ -134,7 +147,7 @@ impl Problem {
         let page = || format!("/problems/{}", self.reason);
         body.insert("type".into(), self.problem_type.map_or_else(page, str::to_owned).into());
         body.insert("status".into(), self.status.as_u16().into());
-        body.insert("reason".into(), self.reason.into());
+        body.insert("reason".into(), self.reason.as_ref().into());
         body.insert("detail".into(), self.detail.clone().into());
         if let Some(after) = self.retry_after {
             let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
@@ -149,7 +162,7 @@ impl<F: Fault> From<F> for Problem {
         log_once(&fault);
         Self {
             status: fault.http_status(),
-            reason: fault.reason(),
+            reason: Cow::Borrowed(fault.reason()),
             problem_type: fault.problem_type(),
             detail: fault.public_message(),
             retry_after: fault.retry_after(),
@@ -160,7 +173,7 @@ impl<F: Fault> From<F> for Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason)
+        f.write_str(&self.reason)
     }
 }
 

@@ -83,6 +83,31 @@ impl Lifecycle {
         self.draining.is_cancelled()
     }
 
+    /// A life of its own for a part of the process. It stops with the process, which
+    /// waits for its tasks; when it drains is said by [`Lifecycle::drain_in_turn`].
+    pub fn part(&self) -> Self {
+        Self {
+            draining: self.stopped.child_token(),
+            stopped: self.stopped.clone(),
+            tasks: self.tasks.clone(),
+            holds: TaskTracker::new(),
+        }
+    }
+
+    /// When the process drains, has its parts drain one after another: each begins when
+    /// nobody holds the one before, or after `longest`. Who is needed by others goes last.
+    pub fn drain_in_turn(&self, parts: Vec<Self>, longest: Duration) {
+        let (life, hold) = (self.clone(), self.hold());
+        self.spawn("drain", async move {
+            life.draining.cancelled().await;
+            for part in parts {
+                part.drain();
+                part.drained(longest).await;
+            }
+            drop(hold);
+        });
+    }
+
     /// Turns SIGTERM and SIGINT into the stages: the first drains, the second stops.
     pub fn listen_for_signals(&self) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -135,6 +160,40 @@ mod tests {
 
         assert!(early.is_err(), "somebody still held it");
         drained.await;
+    }
+
+    /// Sabotage it caught: parts that share the token of the process.
+    #[tokio::test(start_paused = true)]
+    async fn parts_drain_in_their_turn() {
+        let life = Lifecycle::new();
+        let (first, last) = (life.part(), life.part());
+        let hold = first.hold();
+        life.drain_in_turn(vec![first.clone(), last.clone()], Duration::from_secs(60));
+
+        life.drain();
+        first.draining().cancelled().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let early = last.is_draining();
+        drop(hold);
+        last.draining().cancelled().await;
+        life.drained(Duration::from_secs(60)).await;
+
+        assert!(!early, "somebody still held the first");
+        assert!(!last.stopped().is_cancelled(), "it drained, and was not stopped");
+        assert!(life.finish(Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_told_to_stop_waits_for_no_turn() {
+        let life = Lifecycle::new();
+        let (first, last) = (life.part(), life.part());
+        let _hold = first.hold();
+        life.drain_in_turn(vec![first, last.clone()], Duration::from_secs(60));
+
+        life.stop();
+
+        assert!(last.is_draining());
+        assert!(life.finish(Duration::from_secs(1)).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -113,6 +113,24 @@ pub trait Limiter: Send + Sync + fmt::Debug {
     /// It always decides: where the buckets cannot be reached, by what this process
     /// remembers alone.
     async fn take(&self, takes: &[Take<'_>]) -> Decision;
+
+    /// How many units a socket takes at once: for [`Allowance::ask`].
+    fn socket_batch(&self) -> u32;
+}
+
+/// Limits nothing and nobody: for tools, and for tests of something else.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unlimited;
+
+#[async_trait::async_trait]
+impl Limiter for Unlimited {
+    async fn take(&self, _: &[Take<'_>]) -> Decision {
+        Decision::default()
+    }
+
+    fn socket_batch(&self) -> u32 {
+        u32::MAX
+    }
 }
 
 /// A limiter that many hold.

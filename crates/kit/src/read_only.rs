@@ -71,6 +71,11 @@ impl ReadOnly {
         Self { state, clock }
     }
 
+    /// A switch that nobody can move: for tools, and for tests of something else.
+    pub fn never(clock: SharedClock) -> Self {
+        Self::new(watch::channel(None).1, clock)
+    }
+
     /// The maintenance that there is now.
     pub fn current(&self) -> Option<Arc<Maintenance>> {
         let now_ms = self.clock.now_ms();

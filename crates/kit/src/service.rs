@@ -3,10 +3,16 @@
 
 use std::{fmt, sync::Arc};
 
-use actix_web::web::ServiceConfig;
+use actix_web::web::{self, ServiceConfig};
 use tonic::service::RoutesBuilder;
 
-use crate::{clock::SharedClock, health::Health, lifecycle::Lifecycle};
+use crate::{
+    clock::SharedClock,
+    health::Health,
+    lifecycle::Lifecycle,
+    limits::{SharedLimiter, Unlimited},
+    read_only::ReadOnly,
+};
 
 /// What every role gets from the process that it runs in.
 #[derive(Debug, Clone)]
@@ -17,6 +23,24 @@ pub struct Context {
     pub clock: SharedClock,
     /// The deployment's domain, the home of its accounts.
     pub domain: String,
+    /// How much callers may ask for.
+    pub limits: SharedLimiter,
+    /// Whether anything may be changed now.
+    pub read_only: ReadOnly,
+}
+
+impl Context {
+    /// A context in which nothing is limited and everything may be changed: for tests of
+    /// something else.
+    pub fn unlimited(lifecycle: Lifecycle, clock: SharedClock, domain: String) -> Self {
+        let read_only = ReadOnly::never(SharedClock::clone(&clock));
+        Self { lifecycle, clock, domain, limits: Arc::new(Unlimited), read_only }
+    }
+
+    /// What `limited` and `writes` of [`crate::http`] look for in the data of an app.
+    pub fn http_data(&self) -> (web::Data<SharedLimiter>, web::Data<ReadOnly>) {
+        (web::Data::new(Arc::clone(&self.limits)), web::Data::new(self.read_only.clone()))
+    }
 }
 
 /// Adds a role's routes to an actix app. Called once for each worker.

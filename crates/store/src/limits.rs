@@ -21,14 +21,12 @@
 //! there:
 //!
 //! ```ignore
+//! let limits = &*context.limits;
 //! if !allowance.spend(1) {
-//!     let granted =
-//!         Allowance::ask(limits.socket_batch(), Class::Send, device, &app, &limits).await;
-//!     match granted {
-//!         Ok(granted) => allowance.add(granted),
+//!     match Allowance::ask(limits.socket_batch(), Class::Send, device, &app, limits).await {
+//!         Ok(granted) => allowance.add(granted - 1),
 //!         Err(limited) => return Outcome::refused(&limited), // rate_limited, retry_after
 //!     }
-//!     let _spent = allowance.spend(1);
 //! }
 //! ```
 //!
@@ -125,11 +123,6 @@ impl Limits {
         }))
     }
 
-    /// The setting `limits.socket_batch`: for [`Allowance::ask`].
-    pub fn socket_batch(&self) -> u32 {
-        self.0.config.socket_batch
-    }
-
     /// The same, to be handed to routes.
     pub fn shared(&self) -> SharedLimiter {
         Arc::new(self.clone())
@@ -158,6 +151,10 @@ impl Limiter for Limits {
             .increment(1);
         }
         Decision(verdicts)
+    }
+
+    fn socket_batch(&self) -> u32 {
+        self.0.config.socket_batch
     }
 }
 

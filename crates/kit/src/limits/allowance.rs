@@ -12,8 +12,8 @@ use super::{Class, Limiter, RateLimited, Subject, Take};
 /// ```ignore
 /// if !allowance.spend(1) {
 ///     // Do not read the socket until this is answered.
-///     allowance.add(Allowance::ask(batch, Class::Send, device, &app, &*limits).await?);
-///     allowance.spend(1);
+///     let batch = limits.socket_batch();
+///     allowance.add(Allowance::ask(batch, Class::Send, device, &app, &*limits).await? - 1);
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, Default)]

@@ -112,11 +112,7 @@ impl TestKeys {
             .into(),
         );
         let lifecycle = Lifecycle::new();
-        let context = Context {
-            lifecycle: lifecycle.clone(),
-            clock: clock.clone(),
-            domain: DOMAIN.to_owned(),
-        };
+        let context = Context::unlimited(lifecycle.clone(), clock.clone(), DOMAIN.to_owned());
         let stores = Stores {
             db: as_the_service_role(&db, connections, &lifecycle).await,
             redis: redis.clone(),

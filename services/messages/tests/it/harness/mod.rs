@@ -123,11 +123,7 @@ impl Stage {
             .await
             .unwrap();
         let lifecycle = Lifecycle::new();
-        let context = Context {
-            lifecycle: lifecycle.clone(),
-            clock: self.clock.clone(),
-            domain: "sotto.test".to_owned(),
-        };
+        let context = Context::unlimited(lifecycle.clone(), self.clock.clone(), "sotto.test".to_owned());
         let neighbours = Neighbours {
             db: pool.clone(),
             places: Places::new(redis.clone(), MINUTE),
