@@ -4,12 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "sotto/identity/v1/identity.proto",
     "sotto/socket/v1/socket.proto",
     "sotto/messages/v1/messages.proto",
     "sotto/keys/v1/keys.proto",
     "sotto/content/v1/content.proto",
+    "sotto/link/v1/link.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,6 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Proto-JSON for what crosses the `sotto.v1.json` subprotocol.
     pbjson_build::Builder::new()
         .register_descriptors(&fs::read(&descriptor_path)?)?
+        // As in the binary form: a later version of the protocol may say more.
+        .ignore_unknown_fields()
         .build(&[".sotto.socket.v1"])?;
     Ok(())
 }

@@ -7,12 +7,12 @@ use sotto_identity::{
     pin::{Pin, PinError, compare},
     replay,
 };
-use sotto_ids::{AccountId, AccountUuid};
+use sotto_ids::{AccountId, AccountUuid, DeviceAddress};
 
 use crate::{
-    ClientError, Distrust, Event,
+    ClientError, Distrust, Event, OnIdentityChange,
     rest::Rest,
-    vault::{Tx, Vault, chains},
+    vault::{Tx, Vault, account_key, accounts, chains, outbox, own, sessions},
 };
 
 /// Attempts while another task moves the same pin.
@@ -131,10 +131,46 @@ pub(crate) fn extend(
     let next = Arc::new(state.apply_all(new_ops)?);
     chains::pin(tx.db, tx.chains, &next, new_ops)?;
     tx.tell(Event::ChainMoved { account: account.account });
+    forget_revoked(tx, uuid, &state, &next)?;
     if next.account_key != state.account_key {
-        tx.tell(Event::SafetyNumberChanged { account: account.account });
+        key_changed(tx, &next)?;
     }
     Ok(Some(next))
+}
+
+/// Nothing goes to a device any more that is off the account: not what was encrypted
+/// for it and has not been sent either, whatever the server says.
+fn forget_revoked(
+    tx: &mut Tx<'_>,
+    uuid: AccountUuid,
+    before: &State,
+    now: &State,
+) -> Result<(), ClientError> {
+    let gone: Vec<_> = before
+        .live_devices()
+        .filter(|device| now.live_device(device.id).is_none())
+        .map(|device| DeviceAddress::new(uuid, device.id))
+        .collect();
+    for device in &gone {
+        sessions::delete(tx.db, *device)?;
+    }
+    if !gone.is_empty() {
+        outbox::unseal_of(tx.db, uuid)?;
+    }
+    Ok(())
+}
+
+/// The account key was replaced, by its owner or by whoever has their words. A contact
+/// is not written to until a person agrees, unless the setting only wants a warning.
+fn key_changed(tx: &mut Tx<'_>, state: &State) -> Result<(), ClientError> {
+    let account = state.account_id;
+    if own::find(tx.db)?.is_some_and(|own| own.account == account) {
+        return Ok(account_key::adopt(tx.db, &state.account_key)?);
+    }
+    accounts::set_key_changed(tx.db, account.uuid(), true)?;
+    let held = tx.tuning.on_identity_change == OnIdentityChange::Hold;
+    tx.tell(Event::IdentityChanged { account, held });
+    Ok(())
 }
 
 /// Whether an error of [`extend`] says that the ops are of another branch, so that

@@ -46,6 +46,8 @@ pub struct ClientConfig {
     pub store_key: StoreKey,
     /// Bounds and paces.
     pub tuning: Tuning,
+    /// Which way to the server is taken.
+    pub transport: Transport,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
 }
@@ -66,9 +68,32 @@ impl ClientConfig {
             store_path: store_path.into(),
             store_key,
             tuning: Tuning::default(),
+            transport: Transport::default(),
             clock: Arc::new(SystemClock),
         }
     }
+}
+
+/// What becomes of messages to somebody whose account key is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnIdentityChange {
+    /// They wait in the outbox until the person agrees to the new key.
+    #[default]
+    Hold,
+    /// They are sent; [`crate::Event::IdentityChanged`] is all that happens.
+    Warn,
+}
+
+/// Which way a client takes to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// The socket, and REST while the socket cannot be opened.
+    #[default]
+    Auto,
+    /// The socket alone.
+    Socket,
+    /// REST alone.
+    Rest,
 }
 
 /// Bounds and paces of a client. The defaults suit a person's device.
@@ -98,6 +123,16 @@ pub struct Tuning {
     pub retry_min: Duration,
     /// Longest wait before a new attempt.
     pub retry_max: Duration,
+    /// Longest wait that a server may ask for before a new attempt; it is believed up
+    /// to here.
+    pub retry_after_max: Duration,
+    /// With [`Transport::Auto`]: so many sockets in a row do not open before REST is
+    /// used instead. At least 1.
+    pub rest_after: u32,
+    /// How long REST is used before a socket is tried again.
+    pub rest_for: Duration,
+    /// How long a request for new messages waits for one. At most 25 seconds.
+    pub poll_wait: Duration,
     /// How long one REST request may take.
     pub request_timeout: Duration,
     /// How long a socket may take to open and say Hello.
@@ -120,14 +155,28 @@ pub struct Tuning {
     /// A session that a message could not be read with is replaced at the next
     /// send, but not more often than this.
     pub session_reset: Duration,
+    /// What becomes of messages to somebody whose account key is another one.
+    pub on_identity_change: OnIdentityChange,
+    /// How often the prekeys at the server are compared with those here, by a digest.
+    pub prekey_check: Duration,
     /// How often a device that waits for its approval looks whether it came.
     pub approval_poll: Duration,
+    /// How long a device link is waited for. Not longer than the server keeps its
+    /// mailbox, which is two minutes.
+    pub link_time: Duration,
     /// Events that wait for a slow reader before it misses some.
     pub event_buffer: usize,
     /// Bytes that a socket reads at a time.
     pub read_buffer: usize,
     /// Bytes of the largest frame taken from the server.
     pub max_frame: usize,
+}
+
+impl Tuning {
+    /// How long to wait where the server said so, and not for ever.
+    pub(crate) fn believed(&self, retry_after: Option<Duration>) -> Duration {
+        retry_after.unwrap_or_default().min(self.retry_after_max)
+    }
 }
 
 impl Default for Tuning {
@@ -145,6 +194,10 @@ impl Default for Tuning {
             ack_batch: 16,
             retry_min: Duration::from_millis(200),
             retry_max: Duration::from_secs(30),
+            retry_after_max: Duration::from_mins(15),
+            rest_after: 3,
+            rest_for: Duration::from_mins(1),
+            poll_wait: Duration::from_secs(25),
             request_timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(10),
             token_margin: Duration::from_mins(1),
@@ -155,7 +208,10 @@ impl Default for Tuning {
             prekey_max_private: 1_000,
             seen_retention: 60 * DAY,
             session_reset: Duration::from_hours(1),
+            on_identity_change: OnIdentityChange::default(),
+            prekey_check: DAY,
             approval_poll: Duration::from_secs(3),
+            link_time: Duration::from_mins(2),
             event_buffer: 1_024,
             read_buffer: 4 * 1024,
             max_frame: 1024 * 1024,

@@ -57,6 +57,44 @@ pub enum ClientError {
     #[error("the device request is not approved yet")]
     RequestPending,
 
+    /// Have the link's text copied or scanned again.
+    #[error("this is no device link")]
+    MalformedLink,
+
+    /// Use the app that the link is for: its server is another one.
+    #[error("the device link is of another server")]
+    LinkElsewhere,
+
+    /// Make a new link on the new device: a link is good for two minutes.
+    #[error("the device link has expired")]
+    LinkExpired,
+
+    /// Make a new link on the new device: somebody has used this one.
+    #[error("the device link has been used already")]
+    LinkTaken,
+
+    /// Ask the person: they declined on the other device.
+    #[error("the device link was declined")]
+    LinkDeclined,
+
+    /// Look at both devices: the link was approved on another account than was
+    /// expected.
+    #[error("the device link was approved on another account")]
+    LinkedElsewhere,
+
+    /// Revoke this device from another admin device, which can then replace the
+    /// account key.
+    #[error("an admin device cannot take itself off the account")]
+    AdminLeaves,
+
+    /// Ask the person for the words of this account.
+    #[error("these are not the recovery words of the account")]
+    WrongPhrase,
+
+    /// Ask the others who hold recovery keys: the words alone are not enough.
+    #[error("the account's recovery needs more keys than one")]
+    MoreKeysNeeded,
+
     /// Get a fresh token from the app's backend; the provider could not.
     #[error("the app gave no token")]
     AppToken(#[source] Source),
@@ -159,6 +197,13 @@ pub enum Distrust {
     #[error("the signature of a prekey does not verify")]
     BadSignature,
 
+    /// What was in the mailbox of a device link was not put there by the other
+    /// device.
+    #[error(
+        "the mailbox of the device link holds something that the other device did not put there"
+    )]
+    LinkSwapped,
+
     /// Bytes that are no key, or no answer to the request.
     #[error("the server sent something malformed")]
     Malformed,
@@ -177,6 +222,7 @@ impl Distrust {
             Self::KyberStripped => "kyber_stripped",
             Self::LowOrderKey => "low_order_key",
             Self::BadSignature => "bad_prekey_signature",
+            Self::LinkSwapped => "link_swapped",
             Self::Malformed => "malformed_answer",
         }
     }
@@ -198,6 +244,15 @@ impl ClientError {
             Self::NotAdmin => "not_admin",
             Self::RequestOutdated => "request_outdated",
             Self::RequestPending => "request_pending",
+            Self::MalformedLink => "malformed_link",
+            Self::LinkElsewhere => "link_elsewhere",
+            Self::LinkExpired => "link_expired",
+            Self::LinkTaken => "link_taken",
+            Self::LinkDeclined => "link_declined",
+            Self::LinkedElsewhere => "linked_elsewhere",
+            Self::AdminLeaves => "admin_leaves",
+            Self::WrongPhrase => "wrong_phrase",
+            Self::MoreKeysNeeded => "more_keys_needed",
             Self::AppToken(_) => "app_token",
             Self::Distrust(distrust) => distrust.reason(),
             Self::Refused { reason, .. } => reason,

@@ -58,10 +58,18 @@ pub enum Event {
         account: AccountId,
     },
     /// The account key of a contact is another one: so is the safety number, and
-    /// it should be compared again.
-    SafetyNumberChanged {
+    /// it should be compared again. See [`crate::Client::accept_identity`].
+    IdentityChanged {
         /// Whose.
         account: AccountId,
+        /// Nothing is sent to them until the person agrees.
+        held: bool,
+    },
+    /// The server did not have the prekeys that this device published, and has them
+    /// again; or it still does not, and the device should be looked at.
+    PrekeysDiffered {
+        /// They are as they should be again.
+        restored: bool,
     },
     /// Two views of one chain contradict each other. Where both are proven, nothing
     /// more is sent to that account.

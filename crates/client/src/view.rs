@@ -50,6 +50,9 @@ pub struct Contact {
     pub live_devices: Vec<DeviceId>,
     /// Two chains of it contradict each other; nothing is sent to it.
     pub frozen: bool,
+    /// Its account key is another one since the person last agreed to it: see
+    /// [`crate::Client::accept_identity`].
+    pub key_changed: bool,
 }
 
 /// How a person names an account: by handle, with or without `@`, or by id.

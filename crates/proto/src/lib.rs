@@ -30,9 +30,14 @@ mod sotto {
             tonic::include_proto!("sotto.content.v1");
         }
     }
+    pub mod link {
+        pub mod v1 {
+            tonic::include_proto!("sotto.link.v1");
+        }
+    }
 }
 
 pub use sotto::{
-    content::v1 as content, identity::v1 as identity, keys::v1 as keys, messages::v1 as messages,
-    socket::v1 as socket,
+    content::v1 as content, identity::v1 as identity, keys::v1 as keys, link::v1 as link,
+    messages::v1 as messages, socket::v1 as socket,
 };

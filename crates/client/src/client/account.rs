@@ -8,12 +8,13 @@ use sotto_identity::{
     build::{self, signed},
     decode_op, encode_op, link_hash, signing_message,
 };
-use sotto_ids::{AccountId, DeviceId, Handle};
+use sotto_ids::{AccountId, Base64Bytes, DeviceId, Handle};
 
-use super::Client;
+use super::{Client, Inner};
 use crate::{
-    ClientError, Me, Phase, RecoveryPhrase,
+    ClientError, Distrust, Me, Phase, RecoveryPhrase,
     chain::{self, Whose},
+    rest::{registration::Admission, wire::ProofOfWork},
     signal::keys::{DeviceKeys, signing_key},
     vault::{Own, Tx, chains, own},
 };
@@ -26,13 +27,30 @@ impl Client {
     /// first. They are not stored. A registration that was interrupted goes on when
     /// this is called again with the same words.
     ///
+    /// Where the server asks for work, this device does it first, which takes a few
+    /// seconds; where it asks for an invite, see [`Self::register_with`].
+    ///
     /// # Errors
-    /// `already_registered`, `other_phrase`, `app_token`, `unavailable`, and what
-    /// the server refuses: the handle, or an app user that has an account already.
+    /// `already_registered`, `other_phrase`, `app_token`, `invite_required`,
+    /// `unavailable`, and what the server refuses: the handle, or an app user that has
+    /// an account already.
     pub async fn register(
         &self,
         phrase: &RecoveryPhrase,
         handle: Option<&Handle>,
+    ) -> Result<Me, ClientError> {
+        self.register_with(phrase, handle, None).await
+    }
+
+    /// As [`Self::register`], with an invite of the person who runs the server.
+    ///
+    /// # Errors
+    /// As [`Self::register`]; `invite_spent`.
+    pub async fn register_with(
+        &self,
+        phrase: &RecoveryPhrase,
+        handle: Option<&Handle>,
+        invite: Option<&str>,
     ) -> Result<Me, ClientError> {
         let inner = &self.inner;
         let recovery_key = phrase.recovery_key();
@@ -43,7 +61,8 @@ impl Client {
             let first = genesis.clone();
             let ops = inner.vault.run(move |tx| handle_op(tx, &first, handle.as_ref())).await?;
             let app_token = inner.auth.app_token().await?;
-            let created = inner.rest.create_account(&genesis, &ops, &app_token).await;
+            let admission = inner.admission(invite).await?;
+            let created = inner.rest.create_account(&genesis, &ops, &app_token, &admission).await;
             if let Err(error) = &created
                 && error.is("account_exists")
             {
@@ -88,27 +107,41 @@ impl Client {
     /// # Errors
     /// `not_admin`, `unavailable`, and what the server refuses.
     pub async fn set_handle(&self, handle: &Handle) -> Result<(), ClientError> {
-        let inner = &self.inner;
-        let account = inner.vault.run(|tx| Ok(own::certified(tx.db)?.account)).await?;
-        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
-        let handle = handle.clone();
-        let op = inner
-            .vault
-            .run(move |tx| {
-                let own = own::certified(tx.db)?;
-                let key = own.account_key.as_ref().ok_or(ClientError::NotAdmin)?;
-                let (_, state) = chains::find(tx.db, tx.chains, own.account.uuid())?
-                    .ok_or(ClientError::NotRegistered)?;
-                let op = sign(&state.next_op(build::set_handle(&handle), tx.now_ms), &[key]);
-                state.apply(&op)?;
-                Ok(op)
-            })
-            .await?;
-        let ops = [op];
-        inner.auth.with_token(|token| inner.rest.append_ops(account, &ops, token)).await?;
-        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
-        Ok(())
+        self.inner.append_one(build::set_handle(handle)).await
     }
+
+    /// Goes by no handle any more. Only on an admin device.
+    ///
+    /// # Errors
+    /// `not_admin`, `no_handle`, `unavailable`, and what the server refuses.
+    pub async fn drop_handle(&self) -> Result<(), ClientError> {
+        self.inner.append_one(build::drop_handle()).await
+    }
+}
+
+impl Inner {
+    /// What the server asks for before it opens an account.
+    async fn admission(&self, invite: Option<&str>) -> Result<Admission, ClientError> {
+        let invite = invite.map(str::to_owned);
+        let asked = self.rest.account_challenge().await?;
+        let proof_of_work = match (asked.required.as_str(), asked.challenge, asked.bits) {
+            ("proof_of_work", Some(challenge), Some(bits)) => Some(work(challenge, bits).await?),
+            ("proof_of_work", ..) => return Err(Distrust::Malformed.into()),
+            _ => None,
+        };
+        Ok(Admission { invite, proof_of_work })
+    }
+}
+
+/// Solves a challenge, beside the threads that answer.
+async fn work(challenge: Base64Bytes, bits: u8) -> Result<ProofOfWork, ClientError> {
+    let solved = tokio::task::spawn_blocking(move || {
+        let nonce = sotto_identity::pow::solve(&challenge.0, bits)?;
+        Some(ProofOfWork { challenge, nonce: nonce.to_vec().into() })
+    });
+    let solved = solved.await.map_err(|_| ClientError::Crypto("proof_of_work"))?;
+    // More work than anybody may ask for.
+    solved.ok_or_else(|| Distrust::Malformed.into())
 }
 
 pub(crate) fn me(tx: &mut Tx<'_>) -> Result<Option<Me>, ClientError> {
@@ -116,18 +149,13 @@ pub(crate) fn me(tx: &mut Tx<'_>) -> Result<Option<Me>, ClientError> {
         return Ok(None);
     };
     let uuid = own.account.uuid();
-    let handle = match chains::find(tx.db, tx.chains, uuid)? {
-        Some((_, state)) => state.handle.clone(),
-        None => None,
+    let state = chains::find(tx.db, tx.chains, uuid)?.map(|(_, state)| state);
+    let admin = match &state {
+        Some(state) => admin_key(&own, state).is_ok(),
+        None => own.account_key.is_some(),
     };
-    Ok(Some(Me {
-        account: own.account,
-        uuid,
-        device: own.device,
-        handle,
-        admin: own.account_key.is_some(),
-        phase: own.phase,
-    }))
+    let handle = state.and_then(|state| state.handle.clone());
+    Ok(Some(Me { account: own.account, uuid, device: own.device, handle, admin, phase: own.phase }))
 }
 
 /// The genesis that is to be at the server: a new one, or that of a registration
@@ -212,6 +240,15 @@ fn handle_op(
     // The time of genesis, so that another attempt makes the same bytes.
     let ts_ms = decode_op(&genesis.payload)?.ts_ms;
     Ok(vec![sign(&state.next_op(build::set_handle(handle), ts_ms), &[key])])
+}
+
+/// The account key, where this device has the one that holds now. Another admin may
+/// have replaced it, and an op by the old one would only be refused.
+pub(crate) fn admin_key<'o>(own: &'o Own, state: &State) -> Result<&'o SigningKey, ClientError> {
+    own.account_key
+        .as_ref()
+        .filter(|key| key.verifying_key().to_bytes() == state.account_key)
+        .ok_or(ClientError::NotAdmin)
 }
 
 /// Encodes an op and signs it with these keys.

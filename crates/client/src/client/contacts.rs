@@ -9,7 +9,11 @@ use super::Client;
 use crate::{
     Chain, ChainDevice, ChainOp, ClientError, Contact, Distrust, PeerName, SafetyNumber,
     chain::{self, Whose},
-    vault::{Tx, accounts, chains, own},
+    vault::{
+        Tx,
+        accounts::{self, Account},
+        chains, own,
+    },
 };
 
 impl Client {
@@ -51,7 +55,7 @@ impl Client {
                 others
                     .map(|known| {
                         let state = chains::state(tx.db, tx.chains, known)?;
-                        Ok(contact(&state, known.frozen, tx.now_ms))
+                        Ok(contact(&state, known, tx.now_ms))
                     })
                     .collect()
             })
@@ -94,17 +98,18 @@ impl Client {
 
 fn find_contact(tx: &mut Tx<'_>, account: AccountId) -> Result<Option<Contact>, ClientError> {
     let known = chains::find(tx.db, tx.chains, account.uuid())?;
-    Ok(known.map(|(known, state)| contact(&state, known.frozen, tx.now_ms)))
+    Ok(known.map(|(known, state)| contact(&state, &known, tx.now_ms)))
 }
 
-fn contact(state: &State, frozen: bool, now_ms: u64) -> Contact {
+fn contact(state: &State, known: &Account, now_ms: u64) -> Contact {
     let live = state.live_devices().filter(|device| device.is_live_at(now_ms));
     Contact {
         account: state.account_id,
         uuid: state.account_id.uuid(),
         handle: state.handle.clone(),
         live_devices: live.map(|device| device.id).collect(),
-        frozen,
+        frozen: known.frozen,
+        key_changed: known.key_changed,
     }
 }
 
@@ -135,7 +140,12 @@ fn op_view(signed: &SignedOp) -> Option<ChainOp> {
         Some(Body::AddDevice(_)) => "add_device",
         Some(Body::RevokeDevice(_)) => "revoke_device",
         Some(Body::RotateAccount(_)) => "rotate_account",
+        Some(Body::SetRecovery(_)) => "set_recovery",
+        Some(Body::Recover(_)) => "recover",
         Some(Body::SetHandle(_)) => "set_handle",
+        Some(Body::DropHandle(_)) => "drop_handle",
+        Some(Body::AddEndpoint(_)) => "add_endpoint",
+        Some(Body::DropEndpoint(_)) => "drop_endpoint",
         None => "note",
     };
     let hash = *link_hash(&signed.payload).as_bytes();

@@ -1,18 +1,21 @@
 //! Adding a second device: it asks, an admin device approves, it finishes.
 
-use ed25519_dalek::Signer as _;
+use ed25519_dalek::{Signer as _, SigningKey};
 use sotto_identity::{
-    Body, ChainError, SignedOp, build, decode_op, encode_op, link_hash, signing_message,
+    Body, ChainError, SignedOp, State, build, decode_op, encode_op, link_hash, signing_message,
 };
 use sotto_ids::{AccountId, DeviceId};
 
-use super::{Client, Inner, account};
+use super::{
+    Client, Inner,
+    account::{self, admin_key},
+};
 use crate::{
     ClientError, DeviceRequest, Me, Phase,
     chain::{self, Whose},
     prekeys::{self, Fill},
     signal::keys::DeviceKeys,
-    vault::{Own, chains, own},
+    vault::{Own, Tx, chains, own},
 };
 
 impl Client {
@@ -34,33 +37,7 @@ impl Client {
             })
             .await?;
         let state = chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
-        inner
-            .vault
-            .run(move |tx| {
-                let keys = DeviceKeys::generate(tx.rng);
-                let device = state.unused_device_id().ok_or(ChainError::DeviceIdsExhausted)?;
-                let body = build::add_device(&keys.certificate(device, false)?);
-                let mut op = state.next_op(body, tx.now_ms);
-                keys.countersign(&mut op, tx.rng)?;
-                let payload = encode_op(&op);
-                let DeviceKeys { device_key, identity, mls_key, registration_id } = keys;
-                own::put(
-                    tx.db,
-                    &Own {
-                        phase: Phase::Requested,
-                        account,
-                        device,
-                        registration_id,
-                        account_key: None,
-                        device_key,
-                        identity,
-                        mls_key,
-                        pending: Some(payload.clone()),
-                    },
-                )?;
-                DeviceRequest::of(payload)
-            })
-            .await
+        inner.vault.run(move |tx| DeviceRequest::of(request(tx, &state, None)?)).await
     }
 
     /// On an admin device: adds the device that asked. Show the person what they
@@ -71,26 +48,7 @@ impl Client {
     /// device's own keys), `request_outdated`, `unavailable`, and what the server
     /// refuses.
     pub async fn approve_device(&self, request: &DeviceRequest) -> Result<DeviceId, ClientError> {
-        let inner = &self.inner;
-        let account = inner.vault.run(|tx| Ok(own::certified(tx.db)?.account)).await?;
-        if request.account() != account {
-            return Err(ClientError::MalformedRequest);
-        }
-        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
-        let (asked, device) = (request.clone(), request.device());
-        let op = inner.vault.run(move |tx| approve(tx, &asked)).await?;
-        let ops = [op];
-        let posted =
-            inner.auth.with_token(|token| inner.rest.append_ops(account, &ops, token)).await;
-        if let Err(error) = posted {
-            return Err(if error.is("head_moved") {
-                ClientError::RequestOutdated
-            } else {
-                error.into()
-            });
-        }
-        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
-        Ok(device)
+        self.inner.approve_device(request, false).await
     }
 
     /// On the new device: takes up its place once it is approved, and publishes its
@@ -105,6 +63,34 @@ impl Client {
 }
 
 impl Inner {
+    /// Adds the device that asked, as an admin where the account key was given to it.
+    pub(super) async fn approve_device(
+        &self,
+        request: &DeviceRequest,
+        admin: bool,
+    ) -> Result<DeviceId, ClientError> {
+        let inner = self;
+        let account = inner.vault.run(|tx| Ok(own::certified(tx.db)?.account)).await?;
+        if request.account() != account {
+            return Err(ClientError::MalformedRequest);
+        }
+        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
+        let (asked, device) = (request.clone(), request.device());
+        let op = inner.vault.run(move |tx| approve(tx, &asked, admin)).await?;
+        let ops = [op];
+        let posted =
+            inner.auth.with_token(|token| inner.rest.append_ops(account, &ops, Some(token))).await;
+        if let Err(error) = posted {
+            return Err(if error.is("head_moved") {
+                ClientError::RequestOutdated
+            } else {
+                error.into()
+            });
+        }
+        chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
+        Ok(device)
+    }
+
     /// See [`Client::finish_device`].
     pub(crate) async fn finish_device(&self) -> Result<Me, ClientError> {
         let own = self.vault.run(|tx| own::load(tx.db)).await?;
@@ -130,18 +116,46 @@ impl Inner {
     }
 }
 
-fn approve(
-    tx: &mut crate::vault::Tx<'_>,
-    request: &DeviceRequest,
-) -> Result<SignedOp, ClientError> {
+/// Makes the keys of a new device, and the op that would add it, with its reverse
+/// signatures. With the account key it asks to be an admin.
+pub(super) fn request(
+    tx: &mut Tx<'_>,
+    state: &State,
+    account_key: Option<SigningKey>,
+) -> Result<Vec<u8>, ClientError> {
+    let keys = DeviceKeys::generate(tx.rng);
+    let device = state.unused_device_id().ok_or(ChainError::DeviceIdsExhausted)?;
+    let body = build::add_device(&keys.certificate(device, account_key.is_some())?);
+    let mut op = state.next_op(body, tx.now_ms);
+    keys.countersign(&mut op, tx.rng)?;
+    let payload = encode_op(&op);
+    let DeviceKeys { device_key, identity, mls_key, registration_id } = keys;
+    own::put(
+        tx.db,
+        &Own {
+            phase: Phase::Requested,
+            account: state.account_id,
+            device,
+            registration_id,
+            account_key,
+            device_key,
+            identity,
+            mls_key,
+            pending: Some(payload.clone()),
+        },
+    )?;
+    Ok(payload)
+}
+
+fn approve(tx: &mut Tx<'_>, request: &DeviceRequest, admin: bool) -> Result<SignedOp, ClientError> {
     let own = own::certified(tx.db)?;
-    let key = own.account_key.as_ref().ok_or(ClientError::NotAdmin)?;
     let (_, state) =
         chains::find(tx.db, tx.chains, own.account.uuid())?.ok_or(ClientError::NotRegistered)?;
+    let key = admin_key(&own, &state)?;
     let op = decode_op(request.payload()).map_err(|_| ClientError::MalformedRequest)?;
-    // The account key is not handed over, so such a device could not do what the
-    // chain says it can.
-    if !matches!(&op.body, Some(Body::AddDevice(device)) if !device.admin) {
+    // Where the account key is not handed over, the device could not do what the
+    // chain says that an admin can.
+    if !matches!(&op.body, Some(Body::AddDevice(device)) if device.admin == admin) {
         return Err(ClientError::MalformedRequest);
     }
     // Approved before, and the answer was lost.

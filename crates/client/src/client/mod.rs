@@ -4,9 +4,19 @@ pub(crate) mod account;
 mod contacts;
 mod devices;
 mod history;
+pub(crate) mod identity;
+mod link;
+pub(crate) mod recover;
 
-use std::{fmt, sync::Arc, time::Duration};
+pub use link::PendingLink;
 
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use prost::bytes::Bytes;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sotto_ids::AccountId;
 use tokio::sync::{Mutex, broadcast, watch};
@@ -17,7 +27,7 @@ use tokio_util::{
 
 use crate::{
     ClientConfig, ClientError, ConnectionState, Event, EventStream, MessageId, PrekeyCount,
-    TokenProvider,
+    TokenProvider, Transport,
     auth::Auth,
     net::{self, ServerClock},
     outbox,
@@ -47,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) connection: watch::Sender<ConnectionState>,
     /// Rows in the outbox.
     pub(crate) outbox: watch::Receiver<u64>,
+    /// With which the next socket goes on where the last one ended.
+    resume_ticket: std::sync::Mutex<Option<Bytes>>,
     events: broadcast::Sender<Event>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -63,6 +75,17 @@ impl Inner {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody may be listening.
         drop(self.events.send(event));
+    }
+
+    /// The ticket of the last socket. Each is good once.
+    pub(crate) fn take_resume_ticket(&self) -> Option<Bytes> {
+        self.resume_ticket.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps the ticket of a socket that has opened; an empty one is none.
+    pub(crate) fn keep_resume_ticket(&self, ticket: &Bytes) {
+        let kept = (!ticket.is_empty()).then(|| ticket.clone());
+        *self.resume_ticket.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
     /// Randomness for pauses.
@@ -85,7 +108,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         // Another provider that the app has installed is as good.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        if config.sockets.is_empty() {
+        if config.sockets.is_empty() && config.transport != Transport::Rest {
             return Err(ClientError::Config("there is no socket"));
         }
         let tuning = &config.tuning;
@@ -119,6 +142,7 @@ impl Client {
             server_clock,
             connection: watch::Sender::new(ConnectionState::Offline),
             outbox,
+            resume_ticket: std::sync::Mutex::default(),
             events,
             tasks: TaskTracker::new(),
             closing: closing.clone(),

@@ -202,7 +202,7 @@ fn look_up(inner: Arc<Inner>, account: AccountUuid) -> BoxFuture<'static, Done> 
                 Ok(_) => return Done::Sender(account, Ok(())),
                 Err(error) if error.is_temporary() => {
                     let pause = backoff.pause(&mut inner.rng());
-                    tokio::time::sleep(pause.max(error.retry_after().unwrap_or_default())).await;
+                    tokio::time::sleep(pause.max(tuning.believed(error.retry_after()))).await;
                 }
                 Err(error) => return Done::Sender(account, Err(error)),
             }

@@ -5,18 +5,25 @@ mod close;
 mod flight;
 pub(crate) mod inbox;
 mod introduce;
+pub(crate) mod poll;
 pub(crate) mod sender;
 mod session;
 mod socket;
 mod upkeep;
+mod ways;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
+use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
+use self::ways::{Way, Ways};
 use crate::{Clock, ConnectionState, Event, backoff::Backoff, client::Inner};
 
 /// The server's clock: ours, and how far ours is off as the server last said.
@@ -60,9 +67,11 @@ pub(crate) enum End {
     /// It was to end.
     Wanted,
     /// It was lost; a new one may be tried, not before `after` where that is set.
-    Lost { reason: String, after: Option<std::time::Duration> },
+    Lost { reason: String, after: Option<Duration> },
     /// It is of no use to try again.
     Final { reason: String },
+    /// Messages went by requests, and need to no longer.
+    SocketWorks,
 }
 
 impl End {
@@ -72,20 +81,26 @@ impl End {
 }
 
 /// Keeps a connection up until `stop`, or until the server says that it is of no
-/// use. Attempts come with growing pauses, and go round the sockets.
+/// use. Attempts come with growing pauses, and go round the sockets. Where sockets do
+/// not open, messages go by requests in the meantime, if the transport allows it.
 pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
     let tuning = &inner.config.tuning;
     let mut backoff = Backoff::new(tuning.retry_min, tuning.retry_max);
-    let mut sockets = inner.config.sockets.iter().cycle();
+    let mut ways = Ways::new(&inner.config);
     // A token that was kept may have become void; one that was bought just now not.
     let mut may_renew_token = true;
     loop {
         inner.connection.send_replace(ConnectionState::Connecting);
-        let Some(socket) = sockets.next() else {
-            return finish(&inner, "no_sockets");
-        };
         let mut was_open = false;
-        let end = Box::pin(session::run(&inner, &stop, socket, &mut was_open)).await;
+        let way = ways.next();
+        let end = match &way {
+            Way::Socket(url) => Box::pin(session::run(&inner, &stop, url, &mut was_open)).await,
+            Way::Rest { probe } => {
+                Box::pin(poll::run(&inner, &stop, probe.as_ref(), &mut was_open)).await
+            }
+            Way::None => return finish(&inner, "no_sockets"),
+        };
+        ways.ended(&way, was_open, &end);
         let waits_for_a_person =
             matches!(&end, End::Lost { reason, .. } if reason == REQUEST_PENDING);
         if was_open || waits_for_a_person {
@@ -96,6 +111,7 @@ pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
                 inner.connection.send_replace(ConnectionState::Offline);
                 return;
             }
+            End::SocketWorks => continue,
             End::Final { reason } if reason == AUTHENTICATION_FAILED && may_renew_token => {
                 inner.auth.forget().await;
                 may_renew_token = false;
@@ -108,12 +124,22 @@ pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
         inner.connection.send_replace(ConnectionState::Connecting);
         inner.tell(Event::Disconnected { reason });
         may_renew_token |= was_open;
-        let pause = backoff.pause(&mut inner.rng()).max(after.unwrap_or_default());
+        let pause = backoff.pause(&mut inner.rng());
+        let pause = match after {
+            Some(after) => pause.max(spread(after.min(tuning.retry_after_max), &mut inner.rng())),
+            None => pause,
+        };
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             inner.connection.send_replace(ConnectionState::Offline);
             return;
         }
     }
+}
+
+/// Not before `after`, and up to half as long again: a server that tells many the same
+/// time is not to see them all at once.
+pub(crate) fn spread(after: Duration, rng: &mut impl Rng) -> Duration {
+    after.mul_f64(rng.random_range(1.0..=1.5))
 }
 
 fn finish(inner: &Inner, reason: &str) {

@@ -159,12 +159,16 @@ impl<'a> Sender<'a> {
             self.flight.pause(Instant::now(), tuning.retry_min);
             return Some(Answer::Rename { server_now_ms: error.server_time_ms });
         }
-        if error.retry_after_ms == 0 {
+        let is_busy = matches!(error.reason.as_str(), "rate_limited" | "read_only");
+        if error.retry_after_ms == 0 && !is_busy {
             tracing::debug!(reason = error.reason, "a send was refused");
             return Some(Answer::Failed { reason: error.reason });
         }
+        // Until then nothing at all is sent, so that what is refused goes first.
         let pause = Duration::from_millis(error.retry_after_ms.into());
-        self.flight.pause(Instant::now(), pause.clamp(tuning.retry_min, tuning.retry_max));
+        let pause = pause.min(tuning.retry_after_max);
+        let pause = super::spread(pause, &mut self.inner.rng()).max(tuning.retry_min);
+        self.flight.pause(Instant::now(), pause);
         None
     }
 
@@ -188,7 +192,7 @@ impl<'a> Sender<'a> {
         tracing::info!(reason = error.reason(), "sessions could not be opened");
         if !is_about_peer(&error) {
             let pause = self.backoff.pause(&mut self.inner.rng());
-            let pause = pause.max(error.retry_after().unwrap_or_default());
+            let pause = pause.max(self.inner.config.tuning.believed(error.retry_after()));
             self.flight.halt(peer, Instant::now() + pause);
             return Ok(());
         }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sotto_proto::socket::{ClientFrame, Goodbye, Hello, ServerFrame, server_frame::Body};
+use sotto_proto::socket::{
+    Authenticate, ClientFrame, Goodbye, Hello, Resume, ServerFrame, client_frame,
+    server_frame::Body,
+};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, timeout, timeout_at},
@@ -26,7 +29,14 @@ use crate::{
 
 /// Frames and answers that wait between the loops of a connection. Beyond that the
 /// socket is not read, and the server holds back.
-const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 256;
+
+/// The gateway's word for a resume ticket that it does not take.
+const RESUME_REFUSED: &str = "resume_refused";
+
+/// The number of the frame that says who this is. Later ones on the socket go on from
+/// there: even ones are sends.
+const FIRST_FRAME: u64 = 1;
 
 /// How long the last frames of a connection that is to end may take.
 const PARTING: Duration = Duration::from_secs(1);
@@ -49,6 +59,7 @@ pub(super) async fn run(
         Err(end) => return end,
     };
     *was_open = true;
+    inner.keep_resume_ticket(&hello.resume_ticket);
     inner.server_clock.set(hello.server_time_ms);
     inner.connection.send_replace(ConnectionState::Draining);
     inner.tell(Event::Connected);
@@ -58,33 +69,40 @@ pub(super) async fn run(
 
 async fn open(inner: &Arc<Inner>, url: &Url) -> Result<(Writer, Reader, Hello), End> {
     let tuning = &inner.config.tuning;
-    make_ready(inner).await.map_err(|error| match error {
-        ClientError::RequestPending => {
-            End::Lost { reason: REQUEST_PENDING.to_owned(), after: Some(tuning.approval_poll) }
-        }
-        error => end_of(error),
-    })?;
-    let token = inner.auth.token().await.map_err(end_of)?;
+    ready(inner).await?;
+    // Good once, and only so soon after the last socket that the server remembers it.
+    let ticket = inner.take_resume_ticket();
+    let token = match ticket {
+        Some(_) => None,
+        None => Some(inner.auth.token().await.map_err(end_of)?.text),
+    };
     let deadline = Instant::now() + tuning.connect_timeout;
-    let opened = timeout_at(deadline, socket::open(url, &token.text, tuning))
+    let opened = timeout_at(deadline, socket::open(url, token.as_deref(), tuning))
         .await
         .map_err(|_| End::lost("connect_timeout"))?;
-    let (writer, mut reader) = match opened {
+    let (mut writer, mut reader) = match opened {
         Ok(halves) => halves,
         Err(Refusal::Token) => {
             inner.auth.forget().await;
             return Err(End::lost("token_refused"));
         }
-        Err(Refusal::Other(reason)) => return Err(End::lost(reason)),
+        Err(Refusal::Other { reason, after }) => return Err(End::Lost { reason, after }),
     };
+    if let Some(ticket) = ticket {
+        introduce(&mut writer, client_frame::Body::Resume(Resume { ticket })).await?;
+    }
+    let mut goodbye: Option<Goodbye> = None;
     loop {
         let incoming =
             timeout_at(deadline, reader.next()).await.map_err(|_| End::lost("hello_timeout"))?;
         match incoming {
             Incoming::Frame(frame) => match frame.body {
                 Some(Body::Hello(hello)) => return Ok((writer, reader, hello)),
-                Some(Body::Goodbye(goodbye)) => {
-                    return Err(close::end(None, "", Some(&goodbye)));
+                Some(Body::Goodbye(said)) => goodbye = Some(said),
+                Some(Body::Error(error)) if error.reason == RESUME_REFUSED => {
+                    let token = inner.auth.token().await.map_err(end_of)?.text;
+                    let authenticate = Authenticate { token };
+                    introduce(&mut writer, client_frame::Body::Authenticate(authenticate)).await?;
                 }
                 _ => {}
             },
@@ -93,10 +111,27 @@ async fn open(inner: &Arc<Inner>, url: &Url) -> Result<(Writer, Reader, Hello), 
                 if code.is_some_and(close::is_about_token) {
                     inner.auth.forget().await;
                 }
-                return Err(close::end(code, &reason, None));
+                return Err(close::end(code, &reason, goodbye.as_ref()));
             }
         }
     }
+}
+
+/// Says who this is, on a socket that was opened without a token.
+async fn introduce(writer: &mut Writer, body: client_frame::Body) -> Result<(), End> {
+    let frame = ClientFrame { id: FIRST_FRAME, body: Some(body) };
+    writer.send(&frame).await.map_err(|_| End::lost("connection_lost"))
+}
+
+/// Sees to it that the device may connect; how the attempt ends where it may not.
+pub(super) async fn ready(inner: &Arc<Inner>) -> Result<(), End> {
+    make_ready(inner).await.map_err(|error| match error {
+        ClientError::RequestPending => End::Lost {
+            reason: REQUEST_PENDING.to_owned(),
+            after: Some(inner.config.tuning.approval_poll),
+        },
+        error => end_of(error),
+    })
 }
 
 /// Sees to it that the device is certified, and that its first prekeys are at the
@@ -114,7 +149,7 @@ async fn make_ready(inner: &Arc<Inner>) -> Result<(), ClientError> {
 }
 
 /// Whether an error before the socket is open may pass.
-fn end_of(error: ClientError) -> End {
+pub(super) fn end_of(error: ClientError) -> End {
     match error {
         ClientError::Unavailable { retry_after, .. } => {
             End::Lost { reason: "unavailable".to_owned(), after: retry_after }

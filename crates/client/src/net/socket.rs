@@ -1,5 +1,7 @@
 //! The WebSocket: opening it, and frames on it.
 
+use std::time::Duration;
+
 use futures_util::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
@@ -18,7 +20,7 @@ use tokio_tungstenite::{
 };
 use url::Url;
 
-use crate::Tuning;
+use crate::{Tuning, rest::retry_after};
 
 const SUBPROTOCOL: &str = "sotto.v1.proto";
 
@@ -35,8 +37,15 @@ pub(super) struct Reader(SplitStream<Socket>);
 pub(super) enum Refusal {
     /// The token is not taken.
     Token,
-    /// Something else, which may be over later.
-    Other(String),
+    /// Something else, which may be over later; not before `after`, where the server
+    /// says so.
+    Other { reason: String, after: Option<Duration> },
+}
+
+impl Refusal {
+    fn of(reason: impl Into<String>) -> Self {
+        Self::Other { reason: reason.into(), after: None }
+    }
 }
 
 /// What came on a socket.
@@ -50,16 +59,16 @@ pub(super) enum Incoming {
     },
 }
 
-/// Opens a socket.
+/// Opens a socket; without a token, the first frame has to say who this is.
 ///
 /// The buffers are small: tungstenite's own take 256 KiB a connection, and frames
 /// here are a few hundred bytes for the most part.
 pub(super) async fn open(
     url: &Url,
-    token: &str,
+    token: Option<&str>,
     tuning: &Tuning,
 ) -> Result<(Writer, Reader), Refusal> {
-    let request = request(url, token).ok_or_else(|| Refusal::Other("malformed_url".to_owned()))?;
+    let request = request(url, token).ok_or_else(|| Refusal::of("malformed_url"))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(tuning.read_buffer)
         .write_buffer_size(tuning.read_buffer)
@@ -69,24 +78,29 @@ pub(super) async fn open(
     let (socket, answer) = connect_async_with_config(request, Some(config), true).await.map_err(
         |error| match error {
             WsError::Http(answer) if answer.status() == StatusCode::UNAUTHORIZED => Refusal::Token,
-            WsError::Http(answer) => Refusal::Other(format!("http_{}", answer.status().as_u16())),
-            _ => Refusal::Other("unreachable".to_owned()),
+            WsError::Http(answer) => Refusal::Other {
+                reason: format!("http_{}", answer.status().as_u16()),
+                after: retry_after(answer.headers()).map(Duration::from_millis),
+            },
+            _ => Refusal::of("unreachable"),
         },
     )?;
     let spoken = answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     if spoken.is_none_or(|spoken| spoken != SUBPROTOCOL) {
-        return Err(Refusal::Other("subprotocol".to_owned()));
+        return Err(Refusal::of("subprotocol"));
     }
     let (writer, reader) = socket.split();
     Ok((Writer(writer), Reader(reader)))
 }
 
-fn request(url: &Url, token: &str) -> Option<Request<()>> {
+fn request(url: &Url, token: Option<&str>) -> Option<Request<()>> {
     let mut request = url.as_str().into_client_request().ok()?;
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-    bearer.set_sensitive(true);
     let headers = request.headers_mut();
-    headers.insert(header::AUTHORIZATION, bearer);
+    if let Some(token) = token {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        bearer.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, bearer);
+    }
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     Some(request)
 }
@@ -95,6 +109,12 @@ impl Writer {
     /// Hands a frame to the buffer.
     pub(super) async fn feed(&mut self, frame: &ClientFrame) -> Result<(), WsError> {
         self.0.feed(Message::Binary(frame.encode_to_vec().into())).await
+    }
+
+    /// Sends a frame at once.
+    pub(super) async fn send(&mut self, frame: &ClientFrame) -> Result<(), WsError> {
+        self.feed(frame).await?;
+        self.flush().await
     }
 
     /// Writes out what is in the buffer.

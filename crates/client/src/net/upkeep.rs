@@ -9,9 +9,10 @@ use tokio::{
 };
 
 use crate::{
-    ClientError,
+    ClientError, Event,
     backoff::Backoff,
     client::Inner,
+    prekey_check::{self, Verdict},
     prekeys::{self, Fill},
     vault::seen,
 };
@@ -31,6 +32,7 @@ pub(super) async fn prekeys(inner: &Arc<Inner>, low: &Notify) {
             Ok(()) => {
                 backoff.reset();
                 forget_old_envelopes(inner).await;
+                compare_prekeys(inner).await;
                 let looked_over = tuning.prekey_rotation / CHECKS_PER_ROTATION;
                 fill = match timeout(looked_over, low.notified()).await {
                     Ok(()) => Fill::Now,
@@ -40,8 +42,22 @@ pub(super) async fn prekeys(inner: &Arc<Inner>, low: &Notify) {
             Err(error) => {
                 tracing::warn!(reason = error.reason(), "the prekeys could not be kept up");
                 let pause = backoff.pause(&mut inner.rng());
-                tokio::time::sleep(pause.max(error.retry_after().unwrap_or_default())).await;
+                tokio::time::sleep(pause.max(tuning.believed(error.retry_after()))).await;
             }
+        }
+    }
+}
+
+/// Now and then, looks whether the server still has the prekeys that were published.
+async fn compare_prekeys(inner: &Inner) {
+    match prekey_check::check_if_due(&inner.vault, &inner.rest, &inner.auth).await {
+        Ok(Verdict::Same) => {}
+        Ok(Verdict::Differed { restored }) => {
+            tracing::warn!(restored, "the prekeys at the server were not those of this device");
+            inner.tell(Event::PrekeysDiffered { restored });
+        }
+        Err(error) => {
+            tracing::info!(reason = error.reason(), "the prekeys could not be compared");
         }
     }
 }

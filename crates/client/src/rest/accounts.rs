@@ -7,6 +7,7 @@ use sotto_ids::{AccountId, DeviceId, Handle};
 
 use super::{
     Rest, RestError,
+    registration::Admission,
     wire::{Bundles, BundlesRequest, HandleOwner, NewAccount, NewOps},
 };
 use crate::{ClientError, Distrust};
@@ -18,25 +19,32 @@ impl Rest {
         genesis: &SignedOp,
         ops: &[SignedOp],
         app_token: &str,
+        admission: &Admission,
     ) -> Result<(), RestError> {
         let body = NewAccount {
             genesis: genesis.into(),
             ops: ops.iter().map(Into::into).collect(),
             app_token,
+            invite: admission.invite.as_deref(),
+            proof_of_work: admission.proof_of_work.clone(),
         };
         Self::send(self.request(Method::POST, &["accounts"]).json(&body)).await.map(drop)
     }
 
-    /// `POST /v1/accounts/{account}/ops`.
+    /// `POST /v1/accounts/{account}/ops`. A recovery needs no token: its words are
+    /// above any.
     pub(crate) async fn append_ops(
         &self,
         account: AccountId,
         ops: &[SignedOp],
-        token: String,
+        token: Option<String>,
     ) -> Result<(), RestError> {
         let body = NewOps { ops: ops.iter().map(Into::into).collect() };
-        let path = ["accounts", &account.to_string(), "ops"];
-        Self::send(self.request(Method::POST, &path).bearer_auth(token).json(&body)).await.map(drop)
+        let mut request = self.request(Method::POST, &["accounts", &account.to_string(), "ops"]);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        Self::send(request.json(&body)).await.map(drop)
     }
 
     /// `GET /v1/accounts/{account}/ops?from=`. The name is an account id or UUID.

@@ -2,12 +2,18 @@
 
 mod accounts;
 mod auth;
+mod link;
+pub(crate) mod messages;
 mod prekeys;
+pub(crate) mod registration;
 pub(crate) mod wire;
 
 use std::{error::Error as _, fmt, time::Duration};
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -23,12 +29,20 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 pub(crate) struct Rest {
     http: reqwest::Client,
     base: Url,
+    /// How long a request may take that does not wait for anything.
+    timeout: Duration,
+}
+
+/// An answer that says yes.
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
 }
 
 /// What went wrong with a request.
 pub(crate) enum RestError {
     /// The server refuses it and always will.
-    Refused { status: StatusCode, problem: ProblemBody },
+    Refused { status: StatusCode, problem: Box<ProblemBody> },
     /// Anything else.
     Other(ClientError),
 }
@@ -43,7 +57,7 @@ impl Rest {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|_| ClientError::Config("TLS is not available"))?;
-        Ok(Self { http, base: base.clone() })
+        Ok(Self { http, base: base.clone(), timeout })
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
@@ -68,22 +82,26 @@ impl Rest {
 
     /// Sends a request and reads the whole answer.
     async fn send(request: RequestBuilder) -> Result<Vec<u8>, RestError> {
+        Self::exchange(request).await.map(|answer| answer.body)
+    }
+
+    /// As [`Self::send`], with the status, for answers of which there are several.
+    async fn exchange(request: RequestBuilder) -> Result<Answer, RestError> {
         // An address in an error would end in somebody's log.
         let lost = |error: reqwest::Error| {
             RestError::Other(ClientError::unavailable(Lost(chain_of(&error.without_url()))))
         };
         let response = request.send().await.map_err(lost)?;
         let status = response.status();
+        let retry_after = retry_after(response.headers());
         let body = read(response).await?;
         if status.is_success() {
-            return Ok(body);
+            return Ok(Answer { status, body });
         }
-        let problem = serde_json::from_slice(&body).unwrap_or(ProblemBody {
-            reason: None,
-            detail: None,
-            retry_after_ms: None,
-            key_ids: Vec::new(),
-        });
+        let mut problem: ProblemBody = serde_json::from_slice(&body).unwrap_or_default();
+        if problem.retry_after_ms.is_none() {
+            problem.retry_after_ms = retry_after;
+        }
         Err(refusal(status, problem))
     }
 
@@ -97,13 +115,20 @@ fn refusal(status: StatusCode, problem: ProblemBody) -> RestError {
     let busy = status.is_server_error()
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
     if !busy {
-        return RestError::Refused { status, problem };
+        return RestError::Refused { status, problem: Box::new(problem) };
     }
     let reason = problem.reason.unwrap_or_else(|| status.to_string());
     RestError::Other(ClientError::Unavailable {
         retry_after: problem.retry_after_ms.map(Duration::from_millis),
         source: Box::new(Lost(reason)),
     })
+}
+
+/// The header `Retry-After` in milliseconds, where it is a number of seconds. What
+/// stands between us and the server, such as a load balancer, knows no other way.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(seconds.saturating_mul(1_000))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, RestError> {

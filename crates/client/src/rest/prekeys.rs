@@ -5,13 +5,18 @@ use serde::Serialize;
 
 use super::{
     Rest, RestError,
-    wire::{KeyCount, KyberKeys, OneTimeKeys, SignedKey},
+    wire::{KeyCount, KeyDigest, KyberKeys, OneTimeKeys, SignedKey},
 };
 
 impl Rest {
     /// `GET /v1/keys/count`.
     pub(crate) async fn key_count(&self, token: String) -> Result<KeyCount, RestError> {
         Self::json(self.request(Method::GET, &["keys", "count"]).bearer_auth(token)).await
+    }
+
+    /// `GET /v1/keys/digest`.
+    pub(crate) async fn key_digest(&self, token: String) -> Result<KeyDigest, RestError> {
+        Self::json(self.request(Method::GET, &["keys", "digest"]).bearer_auth(token)).await
     }
 
     /// `PUT /v1/keys/signed`.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sotto_identity::{Sig, SignedOp};
 use sotto_ids::{AccountId, AccountUuid, Base64Bytes, DeviceId};
+use uuid::Uuid;
 
 /// An op with its signatures.
 #[derive(Serialize, Deserialize)]
@@ -36,6 +37,10 @@ pub(crate) struct NewAccount<'a> {
     pub(crate) genesis: SignedOpBody,
     pub(crate) ops: Vec<SignedOpBody>,
     pub(crate) app_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) invite: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof_of_work: Option<ProofOfWork>,
 }
 
 #[derive(Serialize)]
@@ -135,8 +140,14 @@ pub(crate) struct TokenAnswer {
     pub(crate) account_uuid: AccountUuid,
 }
 
-/// RFC 9457, with the server's additions.
+/// `POST /v1/link`: a mailbox for two messages.
 #[derive(Deserialize)]
+pub(crate) struct Mailbox {
+    pub(crate) link_id: String,
+}
+
+/// RFC 9457, with the server's additions.
+#[derive(Default, Deserialize)]
 pub(crate) struct ProblemBody {
     #[serde(default)]
     pub(crate) reason: Option<String>,
@@ -147,4 +158,97 @@ pub(crate) struct ProblemBody {
     /// Prekeys whose ids stand for other bytes already.
     #[serde(default)]
     pub(crate) key_ids: Vec<u32>,
+    /// With `device_mismatch`: the devices that it is about.
+    #[serde(default)]
+    pub(crate) missing: Vec<u32>,
+    #[serde(default)]
+    pub(crate) extra: Vec<u32>,
+    #[serde(default)]
+    pub(crate) stale: Vec<u32>,
+    /// With `clock_skew`: the server's clock.
+    #[serde(default)]
+    pub(crate) server_time_ms: Option<u64>,
+}
+
+/// What opening an account costs: nothing, an invite, or work on a challenge.
+#[derive(Deserialize)]
+pub(crate) struct AccountChallenge {
+    pub(crate) required: String,
+    #[serde(default)]
+    pub(crate) challenge: Option<Base64Bytes>,
+    #[serde(default)]
+    pub(crate) bits: Option<u8>,
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct ProofOfWork {
+    pub(crate) challenge: Base64Bytes,
+    pub(crate) nonce: Base64Bytes,
+}
+
+/// `PUT /v1/messages/{recipient}`.
+#[derive(Serialize)]
+pub(crate) struct NewMessages {
+    pub(crate) client_msg_id: String,
+    pub(crate) messages: Vec<NewMessage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl_seconds: Option<u32>,
+    pub(crate) class: &'static str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NewMessage {
+    pub(crate) device_id: u32,
+    pub(crate) registration_id: u32,
+    pub(crate) r#type: &'static str,
+    pub(crate) ciphertext: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) server_time_ms: u64,
+    #[serde(default)]
+    pub(crate) full: Vec<u32>,
+}
+
+/// `GET /v1/messages`.
+#[derive(Deserialize)]
+pub(crate) struct Page {
+    pub(crate) envelopes: Vec<Waiting>,
+    pub(crate) last: bool,
+    #[serde(default)]
+    pub(crate) overflow: Option<Overflow>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Overflow {
+    pub(crate) since_ms: u64,
+    pub(crate) turned_away: u64,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Waiting {
+    pub(crate) id: Uuid,
+    pub(crate) sender: AccountUuid,
+    pub(crate) sender_device: u32,
+    pub(crate) r#type: String,
+    pub(crate) ciphertext: Base64Bytes,
+    pub(crate) server_time_ms: u64,
+    #[serde(default)]
+    pub(crate) class: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Acknowledged {
+    pub(crate) envelope_ids: Vec<String>,
+}
+
+/// `GET /v1/keys/digest`.
+#[derive(Deserialize)]
+pub(crate) struct KeyDigest {
+    pub(crate) digest: Base64Bytes,
+    pub(crate) signed_ec: Option<u32>,
+    pub(crate) last_resort_kyber: Option<u32>,
+    pub(crate) one_time_ec: Vec<u32>,
+    pub(crate) one_time_kyber: Vec<u32>,
 }

@@ -211,7 +211,9 @@ async fn another_account_key_is_told() {
 
     assert!(matches!(alice.events.try_recv(), Ok(Event::ChainMoved { .. })));
     let told = alice.events.try_recv().unwrap();
-    assert!(matches!(told, Event::SafetyNumberChanged { account } if account == bob.account));
+    assert!(
+        matches!(told, Event::IdentityChanged { account, held: true } if account == bob.account)
+    );
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub(crate) struct Account {
     pub(crate) seq: u64,
     pub(crate) head: LinkHash,
     pub(crate) frozen: bool,
+    /// Its account key is another one since a person last agreed to it.
+    pub(crate) key_changed: bool,
     /// The counter of the newest message from here.
     pub(crate) sent: u64,
     pub(crate) read_to: u64,
@@ -53,6 +55,17 @@ pub(crate) fn freeze(db: &Connection, uuid: AccountUuid) -> rusqlite::Result<()>
     Ok(())
 }
 
+/// Its account key is another one, or a person has agreed to the one it has.
+pub(crate) fn set_key_changed(
+    db: &Connection,
+    uuid: AccountUuid,
+    changed: bool,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE accounts SET key_changed = ?2 WHERE uuid = ?1")?
+        .execute((uuid.as_bytes(), changed))?;
+    Ok(())
+}
+
 /// Messages to this account have counters up to `counter`.
 pub(crate) fn set_sent(db: &Connection, uuid: AccountUuid, counter: u64) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE accounts SET sent = max(sent, ?2) WHERE uuid = ?1")?
@@ -74,6 +87,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Account> {
         seq: row.get("seq")?,
         head: LinkHash(row.get("head")?),
         frozen: row.get("frozen")?,
+        key_changed: row.get("key_changed")?,
         sent: row.get("sent")?,
         read_to: row.get("read_to")?,
     })

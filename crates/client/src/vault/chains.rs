@@ -109,6 +109,17 @@ pub(crate) fn pin(
     Ok(())
 }
 
+/// The proofs that there are of an account's forks, the newest first: when each was
+/// found, and its file.
+pub(crate) fn evidence(
+    db: &Connection,
+    uuid: AccountUuid,
+) -> rusqlite::Result<Vec<(u64, Vec<u8>)>> {
+    db.prepare_cached("SELECT found_ms, file FROM evidence WHERE uuid = ?1 ORDER BY id DESC")?
+        .query_map([uuid.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// Freezes an account, and keeps the proof that it has two chains.
 pub(crate) fn freeze(
     db: &Connection,

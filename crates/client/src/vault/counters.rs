@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 /// that share them.
 pub(crate) const SEND_MS: &str = "send_ms";
 pub(crate) const SEND_IN_MS: &str = "send_in_ms";
+/// When the prekeys at the server were last compared with those here.
+pub(crate) const PREKEYS_COMPARED_MS: &str = "prekeys_compared_ms";
 /// The newest prekey ids.
 pub(crate) const ONE_TIME_EC: &str = "one_time_ec";
 pub(crate) const SIGNED_EC: &str = "signed_ec";

@@ -4,6 +4,7 @@
 //! in a savepoint of its own, and are answered after the commit: many small writes
 //! share one flush to disk, and nobody hears of what is not durable.
 
+pub(crate) mod account_key;
 pub(crate) mod accounts;
 pub(crate) mod chains;
 pub(crate) mod counters;

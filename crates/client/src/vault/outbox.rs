@@ -75,6 +75,13 @@ pub(crate) fn unseal(db: &Connection, seq: u64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Drops what was encrypted for all rows of one peer.
+pub(crate) fn unseal_of(db: &Connection, peer: AccountUuid) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE outbox SET sealed = NULL WHERE peer = ?1")?
+        .execute([peer.as_bytes()])?;
+    Ok(())
+}
+
 /// Takes a row off.
 pub(crate) fn delete(db: &Connection, seq: u64) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([seq])?;
