@@ -119,7 +119,7 @@ impl TryFrom<&[u8]> for AccountUuid {
 
     fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
         let uuid = Uuid::from_slice(bytes).map_err(|_| MalformedAccountUuid)?;
-        if uuid.get_version_num() == 8 { Ok(Self(uuid)) } else { Err(MalformedAccountUuid) }
+        if crate::is_of_version(8, uuid) { Ok(Self(uuid)) } else { Err(MalformedAccountUuid) }
     }
 }
 
@@ -177,5 +177,8 @@ mod tests {
         let id = AccountId::new([9; 32]);
         assert_eq!(AccountUuid::try_from(id.uuid().as_bytes().as_slice()), Ok(id.uuid()));
         assert!(AccountUuid::try_from(Uuid::nil().as_bytes().as_slice()).is_err());
+        let mut of_another_variant = *id.uuid().as_bytes();
+        of_another_variant[8] |= 0xC0;
+        assert!(AccountUuid::try_from(of_another_variant.as_slice()).is_err());
     }
 }

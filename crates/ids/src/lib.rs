@@ -15,3 +15,9 @@ pub use base64_bytes::Base64Bytes;
 pub use device::{DeviceAddress, DeviceId, MalformedDeviceId};
 pub use handle::{Handle, MalformedHandle};
 pub use messages::{ClientMsgId, ConnectionId, EnvelopeId, MalformedMessageId};
+
+/// Whether a UUID is one of RFC 9562 and of this version. The version says so only with
+/// the variant (section 4.1).
+fn is_of_version(version: usize, uuid: uuid::Uuid) -> bool {
+    uuid.get_variant() == uuid::Variant::RFC4122 && uuid.get_version_num() == version
+}

@@ -35,7 +35,7 @@ macro_rules! uuid_v7 {
 
             fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
                 let uuid = Uuid::from_slice(bytes).map_err(|_| MalformedMessageId)?;
-                if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(MalformedMessageId) }
+                if crate::is_of_version(7, uuid) { Ok(Self(uuid)) } else { Err(MalformedMessageId) }
             }
         }
 
@@ -152,5 +152,8 @@ mod tests {
     fn ids_of_other_versions_are_refused() {
         assert!(ClientMsgId::try_from(Uuid::nil().as_bytes().as_slice()).is_err());
         assert!(ClientMsgId::try_from([1; 15].as_slice()).is_err());
+        let mut of_another_variant = *ClientMsgId::new(1, [4; 10]).as_bytes();
+        of_another_variant[8] |= 0xC0;
+        assert!(ClientMsgId::try_from(of_another_variant.as_slice()).is_err());
     }
 }

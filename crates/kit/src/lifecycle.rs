@@ -85,6 +85,7 @@ impl Lifecycle {
 
     /// A life of its own for a part of the process. It stops with the process, which
     /// waits for its tasks; when it drains is said by [`Lifecycle::drain_in_turn`].
+    #[must_use]
     pub fn part(&self) -> Self {
         Self {
             draining: self.stopped.child_token(),

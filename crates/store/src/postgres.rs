@@ -62,6 +62,17 @@ pub enum PostgresError {
     Migration(#[source] sqlx::migrate::MigrateError),
 }
 
+/// For the server's end of a connection: a process that is gone without a word holds its
+/// locks no longer than 25 s. At our end the driver leaves it to the kernel, which gives
+/// up on a silent server by `net.ipv4.tcp_retries2`; requests end before that, by their
+/// own timeouts.
+const NOTICE_SILENCE: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
+];
+
 /// Opens a pool whose connections act as `role`, which can reach its own schema and
 /// nothing else. Refuses a database that lacks migrations.
 ///
@@ -70,7 +81,8 @@ pub enum PostgresError {
 /// See [`PostgresError`].
 pub async fn connect(config: &PostgresConfig, role: &'static str) -> Result<PgPool, PostgresError> {
     let timeout = config.statement_timeout.as_millis().to_string();
-    let options = options(config)?.options([("statement_timeout", timeout.as_str())]);
+    let options =
+        options(config)?.options([("statement_timeout", timeout.as_str())]).options(NOTICE_SILENCE);
     check_migrations(&options).await?;
     PgPoolOptions::new()
         .max_connections(config.max_connections)
@@ -100,6 +112,13 @@ pub async fn migrate(config: &PostgresConfig) -> Result<(), PostgresError> {
     MIGRATOR.run(&pool).await.map_err(PostgresError::Migration)?;
     pool.close().await;
     Ok(())
+}
+
+/// Whether the database itself takes no writes (SQLSTATE 25006): it is a standby, or was
+/// switched by `default_transaction_read_only`.
+pub fn refuses_writes(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().as_deref() == Some("25006")
 }
 
 fn options(config: &PostgresConfig) -> Result<PgConnectOptions, PostgresError> {

@@ -44,6 +44,12 @@ impl Endpoint {
         Self { resource: web::resource(path.to_owned()), allowed: Vec::new() }
     }
 
+    /// Gives its handlers something that the app around it does not have.
+    pub fn data<T: 'static>(mut self, data: T) -> Self {
+        self.resource = self.resource.app_data(data);
+        self
+    }
+
     /// Takes GET, and HEAD without a body.
     pub fn get(mut self, route: Route) -> Self {
         let either = guard::Any(guard::Get()).or(guard::Head());

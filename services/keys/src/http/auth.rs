@@ -3,12 +3,19 @@
 use actix_web::web::{self, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use sotto_ids::{AccountId, AccountUuid, Base64Bytes, DeviceId};
-use sotto_kit::{clock::millis, fault::Problem};
+use sotto_kit::{
+    clock::millis,
+    fault::Problem,
+    http::{Endpoint, limited, to},
+    limits::Class,
+};
 
 use crate::ops::{Keys, Login};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    app.route("/challenge", web::post().to(challenge)).route("/token", web::post().to(login));
+    // Not among what is put off for maintenance: who may only read has to log in.
+    app.service(Endpoint::at("/challenge").post(to(challenge).wrap(limited(Class::Challenge))))
+        .service(Endpoint::at("/token").post(to(login).wrap(limited(Class::Login))));
 }
 
 #[derive(Debug, Serialize)]

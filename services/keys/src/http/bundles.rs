@@ -3,7 +3,12 @@
 use actix_web::web::{self, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use sotto_ids::{AccountId, Base64Bytes, DeviceId};
-use sotto_kit::{auth::Caller, fault::Problem};
+use sotto_kit::{
+    auth::Caller,
+    fault::Problem,
+    http::{Endpoint, limited, to, writes},
+    limits::Class,
+};
 
 use super::body::{HeadBody, KeyBody, SignedKeyBody, SignedOpBody};
 use crate::{
@@ -12,7 +17,8 @@ use crate::{
 };
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    app.route("/{account}/bundles", web::post().to(take_bundles));
+    let route = to(take_bundles).wrap(limited(Class::Bundles)).wrap(writes());
+    app.service(Endpoint::at("/{account}/bundles").post(route));
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,13 +2,17 @@
 
 use actix_web::web::{self, ServiceConfig};
 use sotto_ids::Handle;
-use sotto_kit::fault::Problem;
+use sotto_kit::{
+    fault::Problem,
+    http::{Endpoint, limited, to},
+    limits::Class,
+};
 
 use super::body::AccountBody;
 use crate::ops::Keys;
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    app.route("/{handle}", web::get().to(find));
+    app.service(Endpoint::at("/{handle}").get(to(find).wrap(limited(Class::Lookup))));
 }
 
 /// `GET /v1/u/{handle}`
