@@ -21,7 +21,7 @@ const LABEL: &[u8] = b"sotto/pow/v1";
 
 /// Whether the nonce proves work of `bits` on the challenge.
 pub fn is_proof(challenge: &[u8], nonce: &[u8; NONCE_BYTES], bits: u8) -> bool {
-    leading_zero_bits(challenge, nonce) >= u32::from(bits)
+    leading_zero_bits(challenge, *nonce) >= u32::from(bits)
 }
 
 /// A nonce that proves work of `bits` on the challenge. It keeps a processor busy:
@@ -35,7 +35,7 @@ pub fn solve(challenge: &[u8], bits: u8) -> Option<[u8; NONCE_BYTES]> {
     (0..=u64::MAX).map(u64::to_be_bytes).find(|nonce| is_proof(challenge, nonce, bits))
 }
 
-fn leading_zero_bits(challenge: &[u8], nonce: &[u8; NONCE_BYTES]) -> u32 {
+fn leading_zero_bits(challenge: &[u8], nonce: [u8; NONCE_BYTES]) -> u32 {
     let hash = Sha256::new().chain_update(LABEL).chain_update(challenge).chain_update(nonce);
     let hash = hash.finalize();
     let zero_bytes = hash.iter().take_while(|&&byte| byte == 0);
@@ -67,7 +67,7 @@ mod tests {
         let hash = Sha256::digest([LABEL, &[7; CHALLENGE_BYTES], &nonce].concat());
 
         assert!(HEXLOWER.encode(&hash).starts_with("000"));
-        let bits = leading_zero_bits(&[7; CHALLENGE_BYTES], &nonce);
+        let bits = leading_zero_bits(&[7; CHALLENGE_BYTES], nonce);
         assert!(is_proof(&[7; CHALLENGE_BYTES], &nonce, u8::try_from(bits).unwrap()));
         assert!(!is_proof(&[7; CHALLENGE_BYTES], &nonce, u8::try_from(bits + 1).unwrap()));
     }

@@ -1,0 +1,179 @@
+//! The keys of an app that publishes them under a URL, which the operator wrote down.
+//! No token has a say in where keys are fetched from.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+use reqwest::{Client, StatusCode, header, redirect::Policy};
+use sotto_kit::{
+    clock::{SharedClock, millis},
+    fault::chain,
+};
+use url::Url;
+
+use super::{
+    jwks::{self, JwksFlaw},
+    key::AppKey,
+};
+use crate::{config::JwksConfig, metrics};
+
+/// The key set of one app.
+pub(crate) struct PinnedKeys {
+    app: String,
+    url: Url,
+    client: Client,
+    config: JwksConfig,
+    clock: SharedClock,
+    /// The last set that was good, by kid; none until the first.
+    keys: ArcSwapOption<HashMap<String, AppKey>>,
+    fetched_at_ms: AtomicU64,
+    /// When it was last asked for, whether it came or not.
+    asked_at_ms: AtomicU64,
+    fetching: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for PinnedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedKeys").field("app", &self.app).finish_non_exhaustive()
+    }
+}
+
+/// No key set of the app has come yet, so nobody can say which keys it has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoKeySet;
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("the key set could not be fetched")]
+    Failed(#[source] reqwest::Error),
+    #[error("the answer has the status {}", .0.as_u16())]
+    Status(StatusCode),
+    #[error("the key set is over keys.jwks.max_body")]
+    TooLarge,
+    #[error("the key set cannot be used")]
+    Flawed(#[source] JwksFlaw),
+}
+
+/// What fetches key sets. It follows no redirect: the URL that was written down is the
+/// one that is asked.
+pub(crate) fn client(config: &JwksConfig) -> reqwest::Result<Client> {
+    Client::builder()
+        .redirect(Policy::none())
+        .timeout(config.timeout)
+        .user_agent(concat!("sotto/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+impl PinnedKeys {
+    pub(crate) fn new(
+        app: String,
+        url: Url,
+        client: Client,
+        config: JwksConfig,
+        clock: SharedClock,
+    ) -> Self {
+        Self {
+            app,
+            url,
+            client,
+            config,
+            clock,
+            keys: ArcSwapOption::empty(),
+            fetched_at_ms: AtomicU64::new(0),
+            asked_at_ms: AtomicU64::new(0),
+            fetching: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The key of this name, where the app has one.
+    ///
+    /// A set that is old is fetched anew by the first who comes, while others go on with
+    /// it; where that fails, so do all. A kid that is not known may be brand new, and
+    /// makes one fetch in `keys.jwks.refetch_pause`, however many name such kids.
+    pub(crate) async fn find(&self, kid: &str) -> Result<Option<AppKey>, NoKeySet> {
+        if self.holds(kid) {
+            if self.is_due()
+                && let Ok(_one_at_a_time) = self.fetching.try_lock()
+                && self.is_due()
+            {
+                self.fetch().await;
+            }
+            return self.key(kid);
+        }
+        // Those who waited for a fetch find that it is done.
+        let _one_at_a_time = self.fetching.lock().await;
+        if !self.holds(kid) && self.may_ask() {
+            self.fetch().await;
+        }
+        self.key(kid)
+    }
+
+    fn holds(&self, kid: &str) -> bool {
+        self.keys.load().as_ref().is_some_and(|keys| keys.contains_key(kid))
+    }
+
+    fn key(&self, kid: &str) -> Result<Option<AppKey>, NoKeySet> {
+        let keys = self.keys.load();
+        keys.as_ref().map(|keys| keys.get(kid).cloned()).ok_or(NoKeySet)
+    }
+
+    fn is_due(&self) -> bool {
+        self.since(&self.fetched_at_ms) >= millis(self.config.refresh_every) && self.may_ask()
+    }
+
+    fn may_ask(&self) -> bool {
+        self.since(&self.asked_at_ms) >= millis(self.config.refetch_pause)
+    }
+
+    fn since(&self, at_ms: &AtomicU64) -> u64 {
+        self.clock.now_ms().saturating_sub(at_ms.load(Ordering::Acquire))
+    }
+
+    /// Fetches the set. Where that fails the last good one stays: it is no proof that a
+    /// key is gone that its app's server is.
+    async fn fetch(&self) {
+        self.asked_at_ms.store(self.clock.now_ms(), Ordering::Release);
+        match self.download().await {
+            Ok(keys) => {
+                self.keys.store(Some(Arc::new(keys)));
+                self.fetched_at_ms.store(self.clock.now_ms(), Ordering::Release);
+                metrics::key_set_fetched(&self.app, "fetched");
+            }
+            Err(error) => {
+                metrics::key_set_fetched(&self.app, "failed");
+                tracing::warn!(
+                    app = self.app,
+                    error = chain(&error),
+                    "the key set of an app could not be renewed"
+                );
+            }
+        }
+    }
+
+    async fn download(&self) -> Result<HashMap<String, AppKey>, FetchError> {
+        let failed = |error: reqwest::Error| FetchError::Failed(error.without_url());
+        let request = self
+            .client
+            .get(self.url.clone())
+            .header(header::ACCEPT, "application/jwk-set+json, application/json");
+        let mut response = request.send().await.map_err(failed)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut document = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(failed)? {
+            document.extend_from_slice(&part);
+            if document.len() > self.config.max_body.0 {
+                return Err(FetchError::TooLarge);
+            }
+        }
+        jwks::parse(&document).map_err(FetchError::Flawed)
+    }
+}
