@@ -7,9 +7,15 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
+use rand::{SeedableRng as _, rngs::StdRng};
 use sotto_kit::{
-    clock::SystemClock, health::Startup, lifecycle::Lifecycle, service::Context, telemetry,
+    clock::{SharedClock, SystemClock},
+    health::Startup,
+    lifecycle::Lifecycle,
+    service::Context,
+    telemetry,
 };
+use sotto_store::{limits::Limits, read_only, redis};
 
 pub(crate) use roles::RoleName;
 
@@ -35,15 +41,9 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::new();
     lifecycle.listen_for_signals().context("listen for signals")?;
-    let context = Context {
-        lifecycle: lifecycle.clone(),
-        clock: Arc::new(SystemClock),
-        domain: config.server.domain.clone(),
-    };
-
     let startup = Startup::default();
     let ops = faces::open_ops(&startup, config, &lifecycle, &telemetry.metrics)?;
-    let started = start(role, config, &context, &startup).await;
+    let started = start(role, config, &lifecycle, &startup).await;
     let result = match started {
         Ok(http) => {
             tracing::info!(role = role.as_str(), "started");
@@ -68,10 +68,27 @@ async fn serve(
 async fn start(
     role: RoleName,
     config: &Config,
-    context: &Context,
+    lifecycle: &Lifecycle,
     startup: &Startup,
 ) -> anyhow::Result<Option<ServerHandle>> {
     let listeners = faces::Listeners::bind(config)?;
-    let parts = roles::build(role, config, context).await?;
-    faces::open(parts, listeners, config, &context.lifecycle, startup)
+    let redis = redis::connect(&config.redis).await.context("connect to redis")?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let limits = Limits::new(
+        config.limits.clone(),
+        config.app_limits(),
+        redis.clone(),
+        Arc::clone(&clock),
+        StdRng::from_os_rng(),
+    );
+    let switch = read_only::Switch::new(redis.clone());
+    let context = Context {
+        lifecycle: lifecycle.clone(),
+        domain: config.server.domain.clone(),
+        limits: limits.shared(),
+        read_only: switch.follow(Arc::clone(&clock), lifecycle).await,
+        clock,
+    };
+    let parts = roles::build(role, config, &context, &redis).await?;
+    faces::open(parts, listeners, config, lifecycle, startup)
 }

@@ -8,6 +8,8 @@ use sotto_gateway::GatewayConfig;
 use sotto_keys::{AppsConfig, KeysConfig};
 use sotto_kit::{
     config::{ByteSize, ConfigError, Validate, require},
+    http::{ForwardedHeader, Proxies},
+    limits::{AppLimits, LimitsConfig, Network},
     telemetry::TelemetryConfig,
 };
 use sotto_messages::MessagesConfig;
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) ops: ListenConfig,
     pub(crate) postgres: PostgresConfig,
     pub(crate) redis: RedisConfig,
+    pub(crate) limits: LimitsConfig,
     pub(crate) links: LinksConfig,
     pub(crate) places: PlacesConfig,
     pub(crate) telemetry: TelemetryConfig,
@@ -62,6 +65,15 @@ pub(crate) struct HttpConfig {
     pub(crate) max_body: ByteSize,
     #[serde(with = "humantime_serde")]
     pub(crate) request_timeout: Duration,
+    pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) forwarded_header: ForwardedHeader,
+}
+
+impl HttpConfig {
+    /// Whose word counts on where a request comes from.
+    pub(crate) fn proxies(&self) -> Proxies {
+        Proxies { trusted: self.trusted_proxies.clone(), header: self.forwarded_header }
+    }
 }
 
 /// The sections `[grpc]` and `[ops]`.
@@ -85,6 +97,13 @@ pub(crate) struct LinksConfig {
 pub(crate) struct PlacesConfig {
     #[serde(with = "humantime_serde")]
     pub(crate) ttl: Duration,
+}
+
+impl Config {
+    /// The ceilings of the apps.
+    pub(crate) fn app_limits(&self) -> AppLimits {
+        self.apps.0.iter().map(|(id, app)| (id.clone(), app.limits.clone())).collect()
+    }
 }
 
 /// Reads the configuration from its layers.
@@ -124,8 +143,24 @@ impl Validate for Config {
                 problems.push(format!("links: `{address}` is no address: {error}"));
             }
         }
-        require(problems, self.gateway.drain.window < self.server.drain_timeout, || {
-            "server.drain_timeout: must be longer than gateway.drain.window".into()
+        require(problems, self.keys.mailbox.longest_wait < self.http.request_timeout, || {
+            "http.request_timeout: must be longer than keys.mailbox.longest_wait".into()
+        });
+        let drains = self.gateway.drain.window + self.messages.leave_timeout;
+        require(problems, drains < self.server.drain_timeout, || {
+            "server.drain_timeout: must be longer than gateway.drain.window and \
+             messages.leave_timeout together"
+                .into()
+        });
+        let fails_after = self.messages.store_timeout + 2 * self.messages.device_sets.timeout;
+        require(problems, self.gateway.links.answer_timeout > fails_after, || {
+            "gateway.links.answer_timeout: must be longer than messages.store_timeout and twice \
+             messages.device_sets.timeout together"
+                .into()
+        });
+        let wait = self.gateway.poll.max_wait + seconds(3);
+        require(problems, wait <= self.http.request_timeout, || {
+            "http.request_timeout: must be at least 3s longer than gateway.poll.max_wait".into()
         });
         let ttl = &self.places.ttl;
         require(problems, (seconds(10)..=seconds(86_400)).contains(ttl), || {
@@ -136,6 +171,7 @@ impl Validate for Config {
         });
         self.postgres.validate(problems);
         self.redis.validate(problems);
+        self.limits.validate(problems);
         self.telemetry.validate(problems);
         self.apps.validate(problems);
         self.keys.validate(problems);
@@ -167,6 +203,33 @@ mod tests {
         assert_eq!(config.server.domain, "sotto.localhost");
         let printed = toml::to_string(&config).unwrap();
         assert!(!printed.contains("postgres://"), "secrets stay hidden");
+    }
+
+    fn problems(change: impl FnOnce(&mut Config)) -> Vec<String> {
+        let mut config = load(&[]).unwrap();
+        change(&mut config);
+        let mut problems = Vec::new();
+        config.validate(&mut problems);
+        problems
+    }
+
+    #[test]
+    fn a_link_outlives_what_its_replica_may_take_to_fail() {
+        let problems = problems(|config| config.messages.store_timeout *= 10);
+
+        let named = |problem: &String| problem.starts_with("gateway.links.answer_timeout");
+        assert!(problems.iter().any(named), "{problems:?}");
+    }
+
+    #[test]
+    fn a_process_has_time_for_all_of_its_roles_to_drain() {
+        let problems = problems(|config| {
+            config.server.drain_timeout =
+                config.gateway.drain.window + config.messages.leave_timeout;
+        });
+
+        let named = |problem: &String| problem.starts_with("server.drain_timeout");
+        assert!(problems.iter().any(named), "{problems:?}");
     }
 
     #[test]

@@ -103,10 +103,13 @@ fn serve_http(
 ) -> anyhow::Result<ServerHandle> {
     let max_body = config.http.max_body.0;
     let request_timeout = config.http.request_timeout;
+    let proxies = config.http.proxies();
     let server = HttpServer::new(move || {
         let faces = faces.clone();
         App::new()
+            .app_data(proxies.clone())
             .wrap(from_fn(move |request, next| http::in_time(request_timeout, request, next)))
+            .wrap(from_fn(http::as_problems))
             .wrap(from_fn(http::observe))
             .configure(move |app| {
                 http::configure(app, max_body);

@@ -8,11 +8,7 @@ use sotto_kit::{
 };
 use sotto_messages::Interop;
 use sotto_store::{
-    device_changes::DeviceChanges,
-    notices::Notices,
-    places::Places,
-    postgres,
-    redis::{self, Redis},
+    device_changes::DeviceChanges, notices::Notices, places::Places, postgres, redis::Redis,
 };
 
 use crate::config::Config;
@@ -50,17 +46,25 @@ pub(super) async fn build(
     name: RoleName,
     config: &Config,
     context: &Context,
+    redis: &Redis,
 ) -> anyhow::Result<Vec<RoleParts>> {
-    let redis = redis::connect(&config.redis).await.context("connect to redis")?;
+    // Who asks others drains before them: so no socket outlives the streams that it
+    // needs, and no stream the keys.
+    let process = &context.lifecycle;
+    let turns = [process.part(), process.part(), process.part()];
+    let [of_gateway, of_messages, of_keys] =
+        turns.clone().map(|lifecycle| Context { lifecycle, ..context.clone() });
+    process.drain_in_turn(turns.into(), config.server.drain_timeout);
+
     let mut parts = Vec::new();
     if name.includes(RoleName::Keys) {
-        parts.push(keys(config, context, redis.clone()).await.context("start keys")?);
+        parts.push(keys(config, &of_keys, redis.clone()).await.context("start keys")?);
     }
     if name.includes(RoleName::Messages) {
-        parts.push(messages(config, context, redis.clone()).await.context("start messages")?);
+        parts.push(messages(config, &of_messages, redis.clone()).await.context("start messages")?);
     }
     if name.includes(RoleName::Gateway) {
-        parts.push(gateway(config, context, redis).await.context("start the gateway")?);
+        parts.push(gateway(config, &of_gateway, redis.clone()).await.context("start the gateway")?);
     }
     Ok(parts)
 }
@@ -98,7 +102,8 @@ async fn messages(config: &Config, context: &Context, redis: Redis) -> anyhow::R
 async fn gateway(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {
     let places = places(config, redis.clone());
     let neighbours = sotto_gateway::Neighbours {
-        notices: Notices::new(redis, places.clone()),
+        notices: Notices::new(redis.clone(), places.clone()),
+        redis,
         places,
         keys: grpc::channel(&config.links.keys)?,
         messages: config.links.messages.clone(),
