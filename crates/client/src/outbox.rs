@@ -116,6 +116,10 @@ pub(crate) fn next_batch(tx: &mut Tx<'_>, mut wanted: Wanted) -> Result<Batch, C
             if wanted.in_flight.contains(&seq) || wanted.halted.contains(&peer) {
                 continue;
             }
+            if is_held(tx, peer)? {
+                wanted.halted.insert(peer);
+                continue;
+            }
             match ready(tx, &own, seq, &wanted)? {
                 Ready::Send(send) => batch.sends.push((seq, peer, send)),
                 Ready::Gone => {}
@@ -126,6 +130,12 @@ pub(crate) fn next_batch(tx: &mut Tx<'_>, mut wanted: Wanted) -> Result<Batch, C
             }
         }
     }
+}
+
+/// Whether the peer's account key is another one, and no person has agreed to it yet.
+fn is_held(tx: &Tx<'_>, peer: AccountUuid) -> Result<bool, ClientError> {
+    let holds = tx.tuning.on_identity_change == crate::OnIdentityChange::Hold;
+    Ok(holds && accounts::find(tx.db, peer)?.is_some_and(|account| account.key_changed))
 }
 
 enum Ready {

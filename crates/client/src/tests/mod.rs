@@ -2,9 +2,12 @@
 //! stores, with the server's part played by hand.
 
 mod exchange;
+mod identities;
+mod links;
 mod network;
 mod order;
 mod outbox;
+mod server;
 mod spoilt;
 mod stock;
 mod store;
