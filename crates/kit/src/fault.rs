@@ -23,6 +23,8 @@ pub enum Code {
     Internal,
     /// Mend the request.
     InvalidInput,
+    /// Use another method: one of those that the answer names.
+    MethodNotAllowed,
     /// Nothing: there is no such thing.
     NotFound,
     /// Pay for it first, in work.
@@ -44,6 +46,7 @@ impl Code {
             Self::Gone => StatusCode::GONE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
@@ -59,6 +62,7 @@ impl Code {
             Self::Forbidden => tonic::Code::PermissionDenied,
             Self::Gone | Self::NotFound => tonic::Code::NotFound,
             Self::Internal => tonic::Code::Internal,
+            Self::MethodNotAllowed => tonic::Code::Unimplemented,
             Self::InvalidInput => tonic::Code::InvalidArgument,
             Self::PaymentRequired => tonic::Code::FailedPrecondition,
             Self::TooManyRequests => tonic::Code::ResourceExhausted,
@@ -93,11 +97,6 @@ pub trait Fault: Error {
     /// When the same request may succeed.
     fn retry_after(&self) -> Option<Duration> {
         (self.code() == Code::Unavailable).then_some(Duration::from_secs(1))
-    }
-
-    /// The HTTP status, where there is one that says more than that of the code.
-    fn http_status(&self) -> StatusCode {
-        self.code().http()
     }
 
     /// The `type` of the problem document, where it is a registered one (RFC 9457 section
@@ -161,7 +160,7 @@ impl<F: Fault> From<F> for Problem {
     fn from(fault: F) -> Self {
         log_once(&fault);
         Self {
-            status: fault.http_status(),
+            status: fault.code().http(),
             reason: Cow::Borrowed(fault.reason()),
             problem_type: fault.problem_type(),
             detail: fault.public_message(),

@@ -15,7 +15,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     error,
     http::{
-        Method, StatusCode,
+        Method,
         header::{HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -85,6 +85,7 @@ impl Fault for HttpError {
     fn code(&self) -> Code {
         match self {
             Self::NoSuchEndpoint => Code::NotFound,
+            Self::MethodNotAllowed => Code::MethodNotAllowed,
             Self::TimedOut => Code::Unavailable,
             Self::Framework(_) => Code::Internal,
             _ => Code::InvalidInput,
@@ -103,13 +104,6 @@ impl Fault for HttpError {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TimedOut => "request_timeout",
             Self::Framework(_) => "internal",
-        }
-    }
-
-    fn http_status(&self) -> StatusCode {
-        match self {
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            _ => self.code().http(),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::Source;
 /// The chapters, each with the enums whose words are in it, and what stands before the
 /// table. An enum that no chapter names has one of its own at the end.
 const CHAPTERS: [(&str, &[&str], &str); 15] = [
-    ("Any request", &["HttpError", "LimitFault", "ReadOnlyFault"], ""),
+    ("Any request", &["HttpError", "RateLimited", "ReadOnlyError"], ""),
     ("Sotto tokens", &["AuthError"], ""),
     ("Accounts, devices, prekeys, logging in", &["KeysError"], ""),
     ("Opening an account", &["RegistrationError"], ""),
@@ -99,7 +99,7 @@ pub(super) fn reference(sources: &[Source]) -> anyhow::Result<String> {
     let mut enums: BTreeMap<String, Words> = BTreeMap::new();
     let mut frames = InPlace::default();
     for (source, file) in &files {
-        for (name, words) in enums_of(file) {
+        for (name, words) in enums_of(file).into_iter().chain(structs_of(file)) {
             enums.insert(name, words);
         }
         if source.path.starts_with("services/gateway") {
@@ -143,6 +143,31 @@ fn chapter(page: &mut String, title: &str, before: &str, rows: &[(String, String
         let status = if has_status { format!(" {status} |") } else { String::new() };
         writeln!(page, "| `{word}` |{status} {meaning} |").expect("a string takes it");
     }
+}
+
+/// The structs of a file that say one word each.
+fn structs_of(file: &File) -> impl Iterator<Item = (String, Words)> {
+    let said = |block: &ItemImpl, name: &str| {
+        block.items.iter().find_map(|item| match item {
+            ImplItem::Fn(method) if method.sig.ident == name => match method.block.stmts.last()? {
+                syn::Stmt::Expr(said, _) => Some(said.clone()),
+                _ => None,
+            },
+            _ => None,
+        })
+    };
+    file.items.iter().filter_map(move |item| {
+        let Item::Impl(block) = item else { return None };
+        let word = text(&said(block, "reason")?)?;
+        let name = type_name(block);
+        let meaning = file.items.iter().find_map(|item| match item {
+            Item::Struct(declared) if declared.ident == name => Some(meaning(&declared.attrs)),
+            _ => None,
+        })?;
+        let code = said(block, "code").map(|code| code.to_token_stream().to_string());
+        let status = code.map(|code| codes_in(&code).join(", ")).unwrap_or_default();
+        Some((name, Words { rows: vec![(word, status, meaning)] }))
+    })
 }
 
 /// The enums of a file that say words.
@@ -411,6 +436,24 @@ mod tests {
             [("missing", "404", "Nobody has it."), ("too_many", "422", "At most … of them.")]
                 .map(|(word, status, meaning)| (word.into(), status.into(), meaning.into()));
         assert_eq!(words.rows, rows);
+    }
+
+    #[test]
+    fn a_struct_says_its_one_word() {
+        let source = r#"
+            /// Too much.
+            pub struct Limited;
+            impl Fault for Limited {
+                fn code(&self) -> Code { Code::TooManyRequests }
+                fn reason(&self) -> &'static str { "limited" }
+            }
+        "#;
+        let file = syn::parse_file(source).unwrap();
+
+        let (name, words) = structs_of(&file).next().unwrap();
+
+        assert_eq!(name, "Limited");
+        assert_eq!(words.rows, [("limited".into(), "429".into(), "Too much.".into())]);
     }
 
     #[test]

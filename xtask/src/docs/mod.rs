@@ -7,10 +7,13 @@
 //!   other. It is generated; the comparison is by another way of reading the sources.
 //! - `docs/reference/metrics.md` is what the sources say of the metrics. It is
 //!   generated.
+//! - `docs/reference/limits.md` is what the classes and their defaults say. It is
+//!   generated.
 //! - `docs/api/asyncapi.json` is what `proto/` says of the socket. It is generated.
 
 mod asyncapi;
 mod errors;
+mod limits;
 mod metrics;
 mod reasons;
 mod settings;
@@ -41,6 +44,7 @@ impl Source {
 const METRICS: &str = "docs/reference/metrics.md";
 const ASYNCAPI: &str = "docs/api/asyncapi.json";
 const ERRORS: &str = "docs/reference/errors.md";
+const LIMITS: &str = "docs/reference/limits.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
 /// Writes what is generated.
@@ -49,6 +53,8 @@ pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
     println!("{METRICS}: written");
     fs::write(root.join(ERRORS), errors::reference(&sources(root)?)?)?;
     println!("{ERRORS}: written");
+    fs::write(root.join(LIMITS), limits::reference(root)?)?;
+    println!("{LIMITS}: written");
     fs::write(root.join(ASYNCAPI), asyncapi::document(root)?)?;
     println!("{ASYNCAPI}: written");
     Ok(())
@@ -89,6 +95,10 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
         problems.push(format!("{METRICS} is out of date: run `cargo xtask docs --write`"));
     }
 
+    if fs::read_to_string(root.join(LIMITS)).ok() != Some(limits::reference(root)?) {
+        problems.push(format!("{LIMITS} is out of date: run `cargo xtask docs --write`"));
+    }
+
     if fs::read_to_string(root.join(ASYNCAPI)).ok() != Some(asyncapi::document(root)?) {
         problems.push(format!("{ASYNCAPI} is out of date: run `cargo xtask docs --write`"));
     }
@@ -96,7 +106,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
-    println!("documents: links, tests, errors and metrics are as the sources have them");
+    println!("documents: links, tests, errors, metrics and limits are as the sources have them");
     Ok(())
 }
 
