@@ -58,6 +58,7 @@ impl From<DeviceSet> for pb::DeviceSet {
             device_id: device.unsigned_abs().into(),
             registration_id: registration_id.unsigned_abs(),
         });
-        Self { known: true, devices: devices.collect(), apps: set.apps }
+        let unready = set.unready.iter().map(|&device| device.unsigned_abs().into());
+        Self { known: true, devices: devices.collect(), apps: set.apps, unready: unready.collect() }
     }
 }

@@ -4,6 +4,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use sotto_ids::limits::MAX_CIPHERTEXT_BYTES;
 use sotto_kit::config::{ByteSize, Validate, require};
 
 /// The section `[messages]` with its defaults, to be the first layer of a
@@ -41,6 +42,18 @@ pub struct MessagesConfig {
     pub device_sets: DeviceSetsConfig,
     /// What goes down to a gateway.
     pub downlink: DownlinkConfig,
+    /// What is never stored.
+    pub ephemeral: EphemeralConfig,
+}
+
+/// The section `[messages.ephemeral]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EphemeralConfig {
+    /// Bytes of one ciphertext.
+    pub max_bytes: ByteSize,
+    /// Sends that may wait to be passed on.
+    pub waiting: usize,
 }
 
 /// The section `[messages.queue]`.
@@ -58,6 +71,20 @@ pub struct QueueConfig {
     pub sweep_every: Duration,
     /// Rows that one sweeping statement takes.
     pub sweep_rows: u32,
+    /// Envelopes that may wait for one device.
+    pub max_envelopes: u32,
+    /// Their bytes.
+    pub max_bytes: ByteSize,
+    /// Devices whose fill is remembered.
+    pub watched_devices: usize,
+    /// How long a full queue counts as full before it is looked at again.
+    #[serde(with = "humantime_serde")]
+    pub full_for: Duration,
+    /// How long a device is told of an overflow, from the first time on.
+    #[serde(with = "humantime_serde")]
+    pub overflow_told_for: Duration,
+    /// Accounts that may wait for a look at devices they have lost.
+    pub purges_waiting: usize,
 }
 
 /// The section `[messages.commit]`.
@@ -163,6 +190,14 @@ impl Validate for MessagesConfig {
         check.lasts("queue.partitions_every", self.queue.partitions_every, &(MINUTE..=12 * HOUR));
         check.lasts("queue.sweep_every", self.queue.sweep_every, &(SECOND..=DAY));
         check.within("queue.sweep_rows", &self.queue.sweep_rows, &(1..=10_000));
+        check.within("queue.max_envelopes", &self.queue.max_envelopes, &(100..=1_000_000));
+        let bytes = self.queue.max_bytes.0;
+        check.within("queue.max_bytes", &bytes, &(KIB * KIB..=16 * KIB * KIB * KIB));
+        check.within("queue.watched_devices", &self.queue.watched_devices, &(100..=10_000_000));
+        check.lasts("queue.full_for", self.queue.full_for, &(100 * MS..=MINUTE));
+        let told_for = self.queue.overflow_told_for;
+        check.lasts("queue.overflow_told_for", told_for, &(MINUTE..=30 * DAY));
+        check.within("queue.purges_waiting", &self.queue.purges_waiting, &(1..=1_000_000));
 
         check.within("commit.writers", &self.commit.writers, &(1..=16));
         check.lasts("commit.collect", self.commit.collect, &(Duration::ZERO..=100 * MS));
@@ -192,6 +227,10 @@ impl Validate for MessagesConfig {
         let bytes = self.downlink.delivery_bytes.0;
         check.within("downlink.delivery_bytes", &bytes, &(KIB * KIB..=KIB * KIB * KIB));
         check.lasts("downlink.renew_every", self.downlink.renew_every, &(SECOND..=10 * MINUTE));
+
+        let bytes = self.ephemeral.max_bytes.0;
+        check.within("ephemeral.max_bytes", &bytes, &(KIB..=MAX_CIPHERTEXT_BYTES));
+        check.within("ephemeral.waiting", &self.ephemeral.waiting, &(1..=65_536));
     }
 }
 

@@ -2,25 +2,24 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use sotto_proto::messages::{
-    GatewayBatch, MessagesBatch, Submit, Uplink, messages_service_server::MessagesService,
-    uplink::Item,
+    GatewayBatch, MessagesBatch, Uplink, messages_service_server::MessagesService, uplink::Item,
 };
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     error::MessagesError,
-    domain::Refusal,
-    gateways::{Gateway, Ticket},
+    gateways::Gateway,
     metrics,
-    ops::{Messages, PullRequest},
+    ops::{Messages, PullRequest, Wish},
 };
 
 /// How long a gateway may take to say who it is.
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends that are judged together, so that keys is asked once for all of them.
-const SUBMITS_AT_ONCE: usize = 512;
+/// Sends and retractions that are judged together, so that keys is asked once for all of
+/// them.
+const WISHES_AT_ONCE: usize = 512;
 
 /// The gRPC face.
 #[derive(Debug)]
@@ -110,30 +109,26 @@ async fn read(
     gateway: &Arc<Gateway>,
     uplink: &mut Streaming<GatewayBatch>,
     first: Vec<Uplink>,
-    to_judge: mpsc::Sender<Vec<Submit>>,
+    to_judge: mpsc::Sender<Vec<Wish>>,
     to_read: mpsc::Sender<PullRequest>,
 ) -> Result<(), MessagesError> {
     let draining = messages.lifecycle.draining();
     let mut items = first;
     loop {
         metrics::batch("up", items.len());
-        let mut submits = Vec::new();
+        let mut wishes = Vec::new();
         for item in items.into_iter().filter_map(|uplink| uplink.item) {
             match item {
-                Item::Submit(submit) => submits.push(submit),
+                Item::Submit(submit) => wishes.push(Wish::Send(submit)),
+                Item::Retract(retract) => wishes.push(Wish::Retract(retract)),
                 Item::Acknowledge(acknowledge) => messages.acknowledge(&acknowledge),
                 // It fails when nobody reads pages any more: the process ends.
                 Item::Pull(pull) => drop(to_read.send(pull.into()).await),
-                Item::Retract(retract) => {
-                    gateway.take_credit(1)?;
-                    Ticket::new(Arc::clone(gateway), retract.connection, retract.frame)
-                        .refused(Refusal::Unavailable);
-                }
             }
         }
-        if !submits.is_empty() {
-            gateway.take_credit(submits.len())?;
-            if to_judge.send(submits).await.is_err() {
+        if !wishes.is_empty() {
+            gateway.take_credit(wishes.len())?;
+            if to_judge.send(wishes).await.is_err() {
                 return Ok(());
             }
         }
@@ -156,14 +151,14 @@ async fn read(
 async fn judge(
     messages: &Messages,
     gateway: &Arc<Gateway>,
-    mut to_be_judged: mpsc::Receiver<Vec<Submit>>,
+    mut to_be_judged: mpsc::Receiver<Vec<Wish>>,
 ) {
-    while let Some(mut submits) = to_be_judged.recv().await {
-        while submits.len() < SUBMITS_AT_ONCE
+    while let Some(mut wishes) = to_be_judged.recv().await {
+        while wishes.len() < WISHES_AT_ONCE
             && let Ok(more) = to_be_judged.try_recv()
         {
-            submits.extend(more);
+            wishes.extend(more);
         }
-        messages.submit(gateway, submits).await;
+        messages.submit(gateway, wishes).await;
     }
 }

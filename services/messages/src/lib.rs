@@ -27,10 +27,12 @@ mod domain;
 mod error;
 mod gateways;
 mod grpc;
+mod halves;
 mod jobs;
 mod metrics;
 mod ops;
 mod outage;
+mod purges;
 
 use sotto_kit::{
     grpc::MAX_MESSAGE_BYTES,
@@ -44,8 +46,8 @@ use tonic::transport::Channel;
 
 pub use self::{
     config::{
-        AcksConfig, CommitConfig, DEFAULTS, DeviceSetsConfig, DownlinkConfig, MessagesConfig,
-        PagesConfig, QueueConfig,
+        AcksConfig, CommitConfig, DEFAULTS, DeviceSetsConfig, DownlinkConfig, EphemeralConfig,
+        MessagesConfig, PagesConfig, QueueConfig,
     },
     domain::Interop,
     error::BuildError,
@@ -90,7 +92,7 @@ pub async fn build(
     jobs::make_days(context.clock.now_ms(), &config, &neighbours.db)
         .await
         .map_err(BuildError::Partitions)?;
-    let messages = Messages::start(context.lifecycle, context.clock, neighbours, config)?;
+    let messages = Messages::start(context, neighbours, config)?;
     jobs::start(&messages, device_changes).await;
 
     let mut health = Health::default();

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::domain::Class;
+
 const ACCEPTED: &str = "sotto_messages_accepted_total";
+const EPHEMERAL: &str = "sotto_messages_ephemeral_total";
+const RETRACTED: &str = "sotto_messages_retracted_total";
+const TURNED_AWAY: &str = "sotto_messages_turned_away_total";
+const FILLS_MEASURED: &str = "sotto_messages_fills_measured_total";
 const REFUSED: &str = "sotto_messages_refused_total";
 const ENVELOPES: &str = "sotto_messages_envelopes_total";
 const COMMIT_ROWS: &str = "sotto_messages_commit_rows";
@@ -15,6 +21,9 @@ const ACKNOWLEDGED: &str = "sotto_messages_acknowledged_total";
 const ACKS_FAILED: &str = "sotto_messages_acks_failed_total";
 const PAGE_SECONDS: &str = "sotto_messages_queue_page_seconds";
 const PAGES_FAILED: &str = "sotto_messages_pages_failed_total";
+const PAGES_REVOKED: &str = "sotto_messages_pages_revoked_total";
+const PURGED: &str = "sotto_messages_purged_total";
+const PURGES_DROPPED: &str = "sotto_messages_purges_dropped_total";
 const EXPIRED: &str = "sotto_messages_expired_total";
 const PARTITIONS: &str = "sotto_messages_partitions_total";
 const JOBS_FAILED: &str = "sotto_messages_jobs_failed_total";
@@ -25,7 +34,11 @@ const BATCH_ITEMS: &str = "sotto_messages_batch_items";
 
 /// Says what each of them means.
 pub(crate) fn describe() {
-    describe_counter!(ACCEPTED, "Sends whose envelopes are durable.");
+    describe_counter!(ACCEPTED, "Sends that were taken, by class and app.");
+    describe_counter!(EPHEMERAL, "Envelopes that are not stored, by what became of them.");
+    describe_counter!(RETRACTED, "Envelopes that were retracted before they were fetched.");
+    describe_counter!(TURNED_AWAY, "Envelopes that found the queue of their device full.");
+    describe_counter!(FILLS_MEASURED, "Looks at how full the queue of a device is.");
     describe_counter!(REFUSED, "Sends that were not taken, by reason.");
     describe_counter!(ENVELOPES, "Envelopes that were new to their queue.");
     describe_histogram!(COMMIT_ROWS, "Rows in one insert.");
@@ -36,6 +49,9 @@ pub(crate) fn describe() {
     describe_counter!(ACKS_FAILED, "Acknowledgements passed over; their envelopes come again.");
     describe_histogram!(PAGE_SECONDS, "Duration of reading one page of a queue.");
     describe_counter!(PAGES_FAILED, "Pages that could not be read.");
+    describe_counter!(PAGES_REVOKED, "Pages refused because their device was revoked.");
+    describe_counter!(PURGED, "Envelopes deleted because their device was revoked.");
+    describe_counter!(PURGES_DROPPED, "Accounts not looked at for revoked devices: too many.");
     describe_counter!(EXPIRED, "Envelopes swept because their own short life was over.");
     describe_counter!(PARTITIONS, "Days of the queue that were made or dropped.");
     describe_counter!(JOBS_FAILED, "Runs of a background job that failed.");
@@ -45,8 +61,38 @@ pub(crate) fn describe() {
     describe_histogram!(BATCH_ITEMS, "Items in one batch on the streams, by direction.");
 }
 
-pub(crate) fn accepted() {
-    counter!(ACCEPTED).increment(1);
+/// `app` is one that the operator has configured, or stands for all others.
+pub(crate) fn accepted(class: Class, app: &str) {
+    counter!(ACCEPTED, "class" => class.label(), "app" => app.to_owned()).increment(1);
+}
+
+/// An envelope that is not stored.
+pub(crate) fn passed_on(hint: Hint, envelopes: usize) {
+    counter!(EPHEMERAL, "result" => hint.label()).increment(to_u64(envelopes));
+}
+
+pub(crate) fn retracted(rows: u64) {
+    counter!(RETRACTED).increment(rows);
+}
+
+pub(crate) fn turned_away(envelopes: usize) {
+    counter!(TURNED_AWAY).increment(to_u64(envelopes));
+}
+
+pub(crate) fn fills_measured(devices: usize) {
+    counter!(FILLS_MEASURED).increment(to_u64(devices));
+}
+
+pub(crate) fn page_revoked() {
+    counter!(PAGES_REVOKED).increment(1);
+}
+
+pub(crate) fn purged(rows: u64) {
+    counter!(PURGED).increment(rows);
+}
+
+pub(crate) fn purge_dropped() {
+    counter!(PURGES_DROPPED).increment(1);
 }
 
 pub(crate) fn refused(reason: &'static str) {
@@ -79,15 +125,20 @@ pub(crate) enum Hint {
     PlacesAway,
 }
 
-pub(crate) fn hinted(hint: Hint, envelopes: u64) {
-    let result = match hint {
-        Hint::Sent => "sent",
-        Hint::Offline => "offline",
-        Hint::NotAttached => "not_attached",
-        Hint::Crowded => "crowded",
-        Hint::PlacesAway => "places_away",
-    };
-    counter!(HINTS, "result" => result).increment(envelopes);
+impl Hint {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Offline => "offline",
+            Self::NotAttached => "not_attached",
+            Self::Crowded => "crowded",
+            Self::PlacesAway => "places_away",
+        }
+    }
+}
+
+pub(crate) fn hinted(hint: Hint, envelopes: usize) {
+    counter!(HINTS, "result" => hint.label()).increment(to_u64(envelopes));
 }
 
 pub(crate) fn acknowledged(rows: u64) {

@@ -10,6 +10,8 @@ pub(crate) struct DeviceSet {
     /// Its ready devices, and the registration id of each at the same place.
     pub(crate) devices: Vec<i16>,
     pub(crate) registration_ids: Vec<i32>,
+    /// Its live devices that have published no prekeys yet.
+    pub(crate) unready: Vec<i16>,
     pub(crate) apps: Vec<String>,
 }
 
@@ -23,8 +25,9 @@ pub(crate) async fn list(
         DeviceSet,
         r#"
         SELECT accounts.account,
-               ready.devices AS "devices!",
-               ready.registration_ids AS "registration_ids!",
+               live.devices AS "devices!",
+               live.registration_ids AS "registration_ids!",
+               live.unready AS "unready!",
                ARRAY (
                    SELECT DISTINCT app FROM keys.bindings
                    WHERE bindings.account = accounts.account
@@ -32,15 +35,23 @@ pub(crate) async fn list(
                ) AS "apps!"
         FROM keys.accounts
         CROSS JOIN LATERAL (
-            SELECT coalesce(array_agg(device ORDER BY device), '{}') AS devices,
-                   coalesce(array_agg(registration_id ORDER BY device), '{}') AS registration_ids
-            FROM keys.devices
-            JOIN keys.signed_ec_prekeys AS signed_ec USING (account, device)
-            JOIN keys.last_resort_kyber_prekeys AS last_resort USING (account, device)
-            WHERE devices.account = accounts.account
-              AND devices.revoked_at_seq IS NULL
-              AND (devices.not_after_ms IS NULL OR devices.not_after_ms > $2)
-        ) AS ready
+            SELECT coalesce(array_agg(device ORDER BY device) FILTER (WHERE ready), '{}')
+                       AS devices,
+                   coalesce(array_agg(registration_id ORDER BY device) FILTER (WHERE ready), '{}')
+                       AS registration_ids,
+                   coalesce(array_agg(device ORDER BY device) FILTER (WHERE NOT ready), '{}')
+                       AS unready
+            FROM (
+                SELECT device, registration_id,
+                       signed_ec.key_id IS NOT NULL AND last_resort.key_id IS NOT NULL AS ready
+                FROM keys.devices
+                LEFT JOIN keys.signed_ec_prekeys AS signed_ec USING (account, device)
+                LEFT JOIN keys.last_resort_kyber_prekeys AS last_resort USING (account, device)
+                WHERE devices.account = accounts.account
+                  AND devices.revoked_at_seq IS NULL
+                  AND (devices.not_after_ms IS NULL OR devices.not_after_ms > $2)
+            ) AS devices
+        ) AS live
         WHERE accounts.account = ANY ($1)
         "#,
         accounts,

@@ -7,7 +7,7 @@ use tonic_types::StatusExt as _;
 use crate::harness::{TestKeys, person::Person};
 
 impl TestKeys {
-    async fn device_sets(&self, accounts: &[&Person]) -> DeviceSetsResponse {
+    pub(crate) async fn device_sets(&self, accounts: &[&Person]) -> DeviceSetsResponse {
         let accounts = accounts.iter().map(|person| person.uuid().as_bytes().to_vec()).collect();
         let request = DeviceSetsRequest { accounts };
         self.grpc.clone().device_sets(request).await.unwrap().into_inner()
@@ -37,8 +37,10 @@ async fn sets_come_in_the_order_of_the_request(db: PgPool) {
     let ready = [(1, 4001), (3, 4003)]
         .map(|(device_id, registration_id)| Device { device_id, registration_id });
     assert_eq!((sets[1].known, sets[1].devices.as_slice()), (true, ready.as_slice()));
+    assert_eq!(sets[1].unready, [2], "it lives, and has published nothing");
     assert_eq!(sets[1].apps, ["socialink", "vignette"]);
     assert!(sets[2].known && sets[2].devices.is_empty(), "nothing published yet");
+    assert_eq!(sets[2].unready, [1]);
     assert_eq!(sets[2].apps, ["island"]);
     assert_eq!(sets[3], sets[1]);
 }
@@ -56,7 +58,8 @@ async fn a_revoked_device_is_in_no_set(db: PgPool) {
     let revoked = alice.revoke_device(2);
     keys.append(&alice, &[revoked]).await.ok();
 
-    assert_eq!(keys.device_sets(&[&alice]).await.sets[0].devices.len(), 1);
+    let set = keys.device_sets(&[&alice]).await.sets.remove(0);
+    assert_eq!((set.devices.len(), set.unready.as_slice()), (1, [].as_slice()));
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]

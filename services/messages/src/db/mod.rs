@@ -1,5 +1,6 @@
 //! The schema `messages`: SQL, one file a table, one statement a function.
 
+pub(crate) mod overflows;
 pub(crate) mod partitions;
 pub(crate) mod queue;
 

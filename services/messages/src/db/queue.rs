@@ -176,3 +176,127 @@ pub(crate) async fn lock_expired(
     });
     Ok(named.collect())
 }
+
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fill {
+    pub(crate) envelopes: i64,
+    pub(crate) bytes: i64,
+}
+
+/// How full the queues of these devices are, in their order. Counts no further than
+/// `most` envelopes.
+pub(crate) async fn measure(
+    devices: &[DeviceAddress],
+    most: u32,
+    now_ms: u64,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<Fill>> {
+    let accounts: Vec<Uuid> = devices.iter().map(|device| device.account.as_uuid()).collect();
+    let devices: Vec<i16> = devices.iter().map(|device| device.device.as_i16()).collect();
+    sqlx::query_as!(
+        Fill,
+        r#"
+        SELECT fill.envelopes AS "envelopes!", fill.bytes AS "bytes!"
+        FROM unnest($1::uuid[], $2::smallint[])
+            WITH ORDINALITY AS asked (account, device, number)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS envelopes, coalesce(sum(octet_length(envelope)), 0) AS bytes
+            FROM (
+                SELECT envelope
+                FROM messages.queue
+                WHERE queue.account = asked.account
+                  AND queue.device = asked.device
+                  AND expires_at > $3
+                LIMIT $4
+            ) AS waiting
+        ) AS fill
+        ORDER BY number
+        "#,
+        &accounts,
+        &devices,
+        timestamp(now_ms),
+        i64::from(most),
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Which of these envelopes stand in the queue of their device already.
+pub(crate) async fn list_known(
+    envelopes: &[(DeviceAddress, EnvelopeId)],
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<EnvelopeId>> {
+    let accounts: Vec<Uuid> = envelopes.iter().map(|(to, _)| to.account.as_uuid()).collect();
+    let devices: Vec<i16> = envelopes.iter().map(|(to, _)| to.device.as_i16()).collect();
+    let ids: Vec<Uuid> = envelopes.iter().map(|(_, id)| id.as_uuid()).collect();
+    let known = sqlx::query_scalar!(
+        r#"
+        SELECT queue.id
+        FROM messages.queue
+        JOIN unnest($1::uuid[], $2::smallint[], $3::uuid[]) AS asked (account, device, id)
+            USING (account, device, id)
+        "#,
+        &accounts,
+        &devices,
+        &ids,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(known.into_iter().map(EnvelopeId::from_stored).collect())
+}
+
+/// The devices of these accounts that anything waits for, or that have an overflow.
+pub(crate) async fn list_devices(
+    accounts: &[AccountUuid],
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<DeviceAddress>> {
+    let accounts: Vec<Uuid> = accounts.iter().map(AccountUuid::as_uuid).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT account AS "account!", device AS "device!"
+        FROM messages.queue WHERE account = ANY ($1)
+        UNION
+        SELECT account, device FROM messages.overflows WHERE account = ANY ($1)
+        "#,
+        &accounts,
+    )
+    .fetch_all(db)
+    .await?;
+    let named = rows.into_iter().filter_map(|row| {
+        let device = DeviceId::try_from(row.device).ok()?;
+        Some(DeviceAddress::new(AccountUuid::from_stored(row.account), device))
+    });
+    Ok(named.collect())
+}
+
+/// Deletes the oldest envelopes of a device, at most `limit`. Returns how many.
+///
+/// What another replica holds right now is passed over.
+pub(crate) async fn delete_oldest(
+    device: DeviceAddress,
+    limit: u32,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        WITH oldest AS MATERIALIZED (
+            SELECT id
+            FROM messages.queue
+            WHERE account = $1 AND device = $2
+            ORDER BY id
+            LIMIT $3
+            FOR UPDATE SKIP LOCKED
+        )
+        DELETE FROM messages.queue
+        USING oldest
+        WHERE queue.account = $1 AND queue.device = $2 AND queue.id = oldest.id
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
+        i64::from(limit),
+    )
+    .execute(db)
+    .await
+    .map(|result| result.rows_affected())
+}

@@ -1,41 +1,33 @@
-use std::collections::HashMap;
-
 use sotto_ids::AccountUuid;
 
 use super::Known;
+use crate::halves::Halves;
 
-/// Device sets with an age, in two halves: when the young half is full, it becomes
-/// the old one, and the old one goes. What is asked for moves to the young half. So
-/// the memory is bounded, and what nobody asks for leaves without a search.
+/// Device sets with an age.
 #[derive(Debug)]
 pub(super) struct Cache {
     ttl_ms: u64,
-    half: usize,
-    young: HashMap<AccountUuid, Entry>,
-    old: HashMap<AccountUuid, Entry>,
+    sets: Halves<AccountUuid, Entry>,
     generation: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Entry {
     set: Known,
-    asked_at_ms: u64,
+    /// `None` when it is not to be used any more: it only shows what has changed.
+    asked_at_ms: Option<u64>,
 }
 
 impl Cache {
     /// `ttl_ms`: how long an answer is used, from when it was asked for. `capacity`:
     /// how many accounts there is room for.
     pub(super) fn new(ttl_ms: u64, capacity: usize) -> Self {
-        let half = (capacity / 2).max(1);
-        Self { ttl_ms, half, young: HashMap::new(), old: HashMap::new(), generation: 0 }
+        Self { ttl_ms, sets: Halves::new(capacity), generation: 0 }
     }
 
     pub(super) fn find(&mut self, account: AccountUuid, now_ms: u64) -> Option<Known> {
-        if let Some(entry) = self.old.remove(&account) {
-            self.insert(account, entry);
-        }
-        let entry = self.young.get(&account)?;
-        let age_ms = now_ms.saturating_sub(entry.asked_at_ms);
+        let entry = self.sets.find(account)?;
+        let age_ms = now_ms.saturating_sub(entry.asked_at_ms?);
         (age_ms < self.ttl_ms).then(|| entry.set.clone())
     }
 
@@ -45,40 +37,42 @@ impl Cache {
     }
 
     /// Remembers answers, unless something was forgotten since `generation`: they may
-    /// have been given before the change.
+    /// have been given before the change. Returns the accounts that have lost a device
+    /// since they were last seen.
     pub(super) fn remember(
         &mut self,
         accounts: &[AccountUuid],
         sets: &[Known],
         asked_at_ms: u64,
         generation: u64,
-    ) {
+    ) -> Vec<AccountUuid> {
+        let mut fewer = Vec::new();
         if generation != self.generation {
-            return;
+            return fewer;
         }
         for (account, set) in accounts.iter().zip(sets) {
-            self.old.remove(account);
-            self.insert(*account, Entry { set: set.clone(), asked_at_ms });
+            if let (Some(before), Some(now)) = (self.sets.find(*account), set)
+                && before.set.as_ref().is_some_and(|before| before.has_more_than(now))
+            {
+                fewer.push(*account);
+            }
+            self.sets.insert(*account, Entry { set: set.clone(), asked_at_ms: Some(asked_at_ms) });
         }
+        fewer
     }
 
     pub(super) fn forget(&mut self, account: AccountUuid) {
         self.generation += 1;
-        self.young.remove(&account);
-        self.old.remove(&account);
+        if let Some(entry) = self.sets.find(account) {
+            entry.asked_at_ms = None;
+        }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.generation += 1;
-        self.young.clear();
-        self.old.clear();
-    }
-
-    fn insert(&mut self, account: AccountUuid, entry: Entry) {
-        if self.young.len() >= self.half && !self.young.contains_key(&account) {
-            self.old = std::mem::take(&mut self.young);
+        for entry in self.sets.values() {
+            entry.asked_at_ms = None;
         }
-        self.young.insert(account, entry);
     }
 }
 
@@ -86,7 +80,7 @@ impl Cache {
 mod tests {
     use std::sync::Arc;
 
-    use sotto_ids::AccountId;
+    use sotto_ids::{AccountId, DeviceId};
 
     use super::*;
     use crate::domain::DeviceSet;
@@ -99,15 +93,21 @@ mod tests {
         Arc::default()
     }
 
-    fn remember(cache: &mut Cache, seed: u8, at_ms: u64) {
+    fn set_of(devices: &[u32]) -> Arc<DeviceSet> {
+        let devices =
+            devices.iter().map(|&device| (DeviceId::try_from(device).unwrap(), 1)).collect();
+        Arc::new(DeviceSet { devices, ..DeviceSet::default() })
+    }
+
+    fn remember(cache: &mut Cache, set: Known, at_ms: u64) -> Vec<AccountUuid> {
         let generation = cache.generation();
-        cache.remember(&[account(seed)], &[Some(set())], at_ms, generation);
+        cache.remember(&[account(1)], &[set], at_ms, generation)
     }
 
     #[test]
     fn an_answer_is_used_until_it_is_too_old() {
         let mut cache = Cache::new(10_000, 100);
-        remember(&mut cache, 1, 1_000);
+        remember(&mut cache, Some(set()), 1_000);
 
         assert_eq!(cache.find(account(1), 10_999), Some(Some(set())));
         assert_eq!(cache.find(account(1), 11_000), None);
@@ -134,23 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn it_never_holds_more_than_its_capacity() {
-        let mut cache = Cache::new(10_000, 10);
-        for seed in 0..200 {
-            remember(&mut cache, seed, 0);
-            cache.find(account(seed / 2), 1);
-            assert!(cache.young.len() + cache.old.len() <= 10);
-        }
-        assert!(cache.find(account(199), 1).is_some());
-    }
+    fn what_is_forgotten_still_shows_which_device_has_gone() {
+        let mut cache = Cache::new(10_000, 100);
+        assert!(remember(&mut cache, Some(set_of(&[1, 2])), 0).is_empty());
+        assert!(remember(&mut cache, Some(set_of(&[1, 2, 3])), 0).is_empty(), "one more");
 
-    #[test]
-    fn what_is_asked_for_stays() {
-        let mut cache = Cache::new(10_000, 10);
-        remember(&mut cache, 250, 0);
-        for seed in 0..200 {
-            remember(&mut cache, seed, 0);
-            assert!(cache.find(account(250), 1).is_some());
-        }
+        cache.forget_all();
+
+        assert_eq!(cache.find(account(1), 1), None);
+        assert_eq!(remember(&mut cache, Some(set_of(&[1, 3])), 1), [account(1)]);
+        assert!(remember(&mut cache, Some(set_of(&[1, 3])), 2).is_empty(), "said once");
     }
 }

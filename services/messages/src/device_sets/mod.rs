@@ -19,10 +19,13 @@ use tonic::transport::Channel;
 use tracing::Instrument as _;
 
 use self::cache::Cache;
-use crate::{config::DeviceSetsConfig, domain::DeviceSet, metrics, outage::Outage};
+use crate::{config::DeviceSetsConfig, domain::DeviceSet, metrics, outage::Outage, purges::Purges};
 
 /// The most accounts that keys takes in one call.
 const ACCOUNTS_PER_CALL: usize = 500;
+
+/// How long pulls do without keys after it has failed.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A device set, `None` where there is no such account.
 pub(crate) type Known = Option<Arc<DeviceSet>>;
@@ -37,18 +40,35 @@ pub(crate) struct DeviceSets {
     timeout: Duration,
     clock: SharedClock,
     cache: Mutex<Cache>,
+    /// Told of accounts that turn out to have lost a device.
+    purges: Arc<Purges>,
     outage: Outage,
+    failed_at: Mutex<Option<Instant>>,
 }
 
 impl DeviceSets {
-    pub(crate) fn new(keys: Channel, clock: SharedClock, config: &DeviceSetsConfig) -> Self {
+    pub(crate) fn new(
+        keys: Channel,
+        clock: SharedClock,
+        purges: Arc<Purges>,
+        config: &DeviceSetsConfig,
+    ) -> Self {
         Self {
             keys: KeysServiceClient::new(keys),
             timeout: config.timeout,
             clock,
             cache: Mutex::new(Cache::new(millis(config.ttl), config.accounts)),
+            purges,
             outage: Outage::new("keys"),
+            failed_at: Mutex::default(),
         }
+    }
+
+    /// Whether keys did not answer a moment ago: what can do without should not wait for
+    /// it.
+    pub(crate) fn are_away(&self) -> bool {
+        let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        failed_at.is_some_and(|at| at.elapsed() < ASK_AGAIN)
     }
 
     /// What is remembered of these accounts.
@@ -76,10 +96,16 @@ impl DeviceSets {
             let asked_at_ms = self.clock.now_ms();
             let started = Instant::now();
             let span = tracing::info_span!("messages.device_sets", accounts = part.len());
-            let sets = self.ask(part).instrument(span).await?;
+            let asked = self.ask(part).instrument(span).await;
+            *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) =
+                asked.is_err().then(Instant::now);
+            let sets = asked?;
             metrics::device_sets_fetched(started.elapsed());
             metrics::device_sets("keys", part.len());
-            self.cache().remember(part, &sets, asked_at_ms, generation);
+            let fewer = self.cache().remember(part, &sets, asked_at_ms, generation);
+            for account in fewer {
+                self.purges.add(account);
+            }
             found.extend(part.iter().copied().zip(sets));
         }
         Ok(found)
@@ -130,9 +156,11 @@ fn known(set: keys::DeviceSet) -> Known {
     let device = |device: keys::Device| {
         Some((DeviceId::try_from(device.device_id).ok()?, device.registration_id))
     };
+    let unready = set.unready.into_iter().filter_map(|device| DeviceId::try_from(device).ok());
     set.known.then(|| {
         Arc::new(DeviceSet {
             devices: set.devices.into_iter().filter_map(device).collect(),
+            unready: unready.collect(),
             apps: set.apps,
         })
     })

@@ -1,4 +1,4 @@
-use super::{DeviceSet, Interop, Mismatch, Refusal, Send};
+use super::{DeviceSet, Interop, Mismatch, Refusal, Retraction, Send};
 
 /// What the sender's and the recipient's account say to a send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,17 @@ pub(crate) fn admit(
         return Admission::Refused(Refusal::NotInteroperable);
     }
     set.mismatch(send).map_or(Admission::Admitted, Admission::Mismatch)
+}
+
+/// Holds a retraction against the account of its sender. What it deletes is the sender's
+/// own, so that the recipient is not asked; but a device that was revoked takes nothing
+/// back of what it has sent.
+pub(crate) fn admit_retraction(retraction: &Retraction, sender: Option<&DeviceSet>) -> Admission {
+    if sender.is_some_and(|set| set.has(retraction.sender.device)) {
+        Admission::Admitted
+    } else {
+        Admission::Refused(Refusal::UnknownSender)
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@ use sotto_proto::socket;
 
 use super::Send;
 
-/// What keys says of an account: its live devices with their registration ids, and
-/// the apps that it is bound to.
+/// What keys says of an account: its live devices, those that can be written to with
+/// their registration ids, and the apps that it is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DeviceSet {
     pub(crate) devices: Vec<(DeviceId, u32)>,
+    /// They have published no prekeys yet.
+    pub(crate) unready: Vec<DeviceId>,
     pub(crate) apps: Vec<String>,
 }
 
@@ -21,9 +23,21 @@ pub(crate) struct Mismatch {
 }
 
 impl DeviceSet {
-    /// Whether the account has this device.
+    /// Whether the account has this device, and others can write to it.
     pub(crate) fn has(&self, device: DeviceId) -> bool {
         self.devices.iter().any(|(other, _)| *other == device)
+    }
+
+    /// Whether the account has this device at all. One that was revoked never comes
+    /// back: its number is not given out again.
+    pub(crate) fn has_live(&self, device: DeviceId) -> bool {
+        self.has(device) || self.unready.contains(&device)
+    }
+
+    /// Whether it has a live device that `now` has not.
+    pub(crate) fn has_more_than(&self, now: &Self) -> bool {
+        let devices = self.devices.iter().map(|(device, _)| device).chain(&self.unready);
+        devices.into_iter().any(|device| !now.has_live(*device))
     }
 
     /// Compares. `None` where the send is for exactly these devices.
@@ -69,7 +83,10 @@ pub(super) mod tests {
     use sotto_ids::{AccountId, ClientMsgId, DeviceAddress};
     use sotto_proto::socket::CiphertextType;
 
-    use super::{super::Ciphertext, *};
+    use super::{
+        super::{Ciphertext, Class},
+        *,
+    };
 
     pub(in crate::domain) fn device(number: u32) -> DeviceId {
         DeviceId::try_from(number).unwrap()
@@ -78,6 +95,7 @@ pub(super) mod tests {
     pub(in crate::domain) fn set(devices: &[(u32, u32)]) -> DeviceSet {
         DeviceSet {
             devices: devices.iter().map(|&(number, id)| (device(number), id)).collect(),
+            unready: Vec::new(),
             apps: vec!["vignette".to_owned()],
         }
     }
@@ -90,6 +108,7 @@ pub(super) mod tests {
             id: ClientMsgId::new(1_750_000_000_000, [1; 10]),
             recipient: AccountId::new([to_account; 32]).uuid(),
             ttl_ms: None,
+            class: Class::Normal,
             messages: devices
                 .iter()
                 .map(|&(number, registration_id)| Ciphertext {

@@ -16,6 +16,12 @@ impl Interop {
             .any(|other| other == app || (self.lists(app, other) && self.lists(other, app)))
     }
 
+    /// The app itself where it is configured, `other` for all that are not: what
+    /// metrics may be labelled with.
+    pub(crate) fn label<'a>(&self, app: &'a str) -> &'a str {
+        if self.0.contains_key(app) { app } else { "other" }
+    }
+
     fn lists(&self, app: &str, other: &str) -> bool {
         self.0.get(app).is_some_and(|listed| listed.contains(other))
     }
@@ -60,6 +66,12 @@ mod tests {
         assert!(!allows("lonely", "vignette"));
         assert!(!allows("socialink", "unheard-of"));
         assert!(!interop().allows("socialink", &[]));
+    }
+
+    #[test]
+    fn only_a_configured_app_is_named_in_metrics() {
+        assert_eq!(interop().label("lonely"), "lonely");
+        assert_eq!(interop().label("unheard-of"), "other");
     }
 
     #[test]

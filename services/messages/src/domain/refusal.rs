@@ -1,11 +1,20 @@
 use std::time::Duration;
 
 use sotto_ids::limits::{MAX_CIPHERTEXT_BYTES, MAX_LIVE_DEVICES};
-use sotto_kit::fault::{Code, Fault};
+use sotto_kit::{
+    fault::{Code, Fault},
+    read_only::ReadOnlyError,
+};
 use sotto_proto::socket;
 
-/// Why a send was not taken. Nothing of it was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// When a neighbour that was away is worth another try.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
+
+/// When a queue that was full is worth another try.
+const QUEUE_MAY_HAVE_ROOM: Duration = Duration::from_mins(1);
+
+/// Why a send or a retraction was not taken. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The gateway named no valid device.
     #[error("the sending device is malformed")]
@@ -53,6 +62,25 @@ pub(crate) enum Refusal {
     #[error("no envelope waits that long: the longest is {max_seconds} seconds")]
     TtlTooLong { max_seconds: u64 },
 
+    #[error("the class of the message is not known")]
+    UnknownClass,
+
+    #[error("what is not stored has no time to live")]
+    EphemeralTtl,
+
+    #[error("a ciphertext that is not stored has at most {max_bytes} bytes")]
+    EphemeralTooLarge { max_bytes: usize },
+
+    #[error("the retraction names no device")]
+    NoDevices,
+
+    /// Of every device that it is for.
+    #[error("the queues of the recipient are full")]
+    QueueFull,
+
+    #[error(transparent)]
+    ReadOnly(#[from] ReadOnlyError),
+
     /// Keys or the database could not be asked. The same send may pass later.
     #[error("the service could not complete the request")]
     Unavailable,
@@ -63,7 +91,8 @@ impl Fault for Refusal {
         match self {
             Self::UnknownRecipient => Code::NotFound,
             Self::NotInteroperable | Self::UnknownSender => Code::Forbidden,
-            Self::Unavailable => Code::Unavailable,
+            Self::QueueFull => Code::TooManyRequests,
+            Self::Unavailable | Self::ReadOnly(_) => Code::Unavailable,
             _ => Code::InvalidInput,
         }
     }
@@ -85,15 +114,35 @@ impl Fault for Refusal {
             Self::EmptyCiphertext => "empty_ciphertext",
             Self::CiphertextTooLarge => "ciphertext_too_large",
             Self::TtlTooLong { .. } => "ttl_too_long",
+            Self::UnknownClass => "unknown_class",
+            Self::EphemeralTtl => "ephemeral_ttl",
+            Self::EphemeralTooLarge { .. } => "ephemeral_too_large",
+            Self::NoDevices => "no_devices",
+            Self::QueueFull => "queue_full",
+            Self::ReadOnly(_) => "read_only",
             Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// None of them says anything of our insides.
+    fn public_message(&self) -> String {
+        self.to_string()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::ReadOnly(refused) => refused.retry_after(),
+            Self::QueueFull => Some(QUEUE_MAY_HAVE_ROOM),
+            Self::Unavailable => Some(UNAVAILABLE_FOR),
+            _ => None,
         }
     }
 }
 
 impl From<Refusal> for socket::Error {
     fn from(refusal: Refusal) -> Self {
-        let server_time_ms = match refusal {
-            Refusal::ClockSkew { server_time_ms } => server_time_ms,
+        let server_time_ms = match &refusal {
+            Refusal::ClockSkew { server_time_ms } => *server_time_ms,
             _ => 0,
         };
         Self {
@@ -115,7 +164,10 @@ mod tests {
 
     #[test]
     fn only_a_refusal_for_now_says_when_to_come_again() {
-        assert_ne!(socket::Error::from(Refusal::Unavailable).retry_after_ms, 0);
+        let read_only = Refusal::ReadOnly(ReadOnlyError::of_database());
+        for for_now in [Refusal::Unavailable, Refusal::QueueFull, read_only] {
+            assert_ne!(socket::Error::from(for_now).retry_after_ms, 0);
+        }
         assert_eq!(socket::Error::from(Refusal::NoMessages).retry_after_ms, 0);
         assert_eq!(socket::Error::from(Refusal::UnknownSender).retry_after_ms, 0);
     }

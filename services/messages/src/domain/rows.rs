@@ -20,7 +20,7 @@ pub(crate) struct Row {
 
 /// The rows of a send that is taken at `server_time_ms`, one for each device.
 pub(crate) fn rows(send: Send, server_time_ms: u64, rules: &Rules) -> Vec<Row> {
-    let Send { sender, id: send_id, recipient, ttl_ms, messages, .. } = send;
+    let Send { sender, id: send_id, recipient, ttl_ms, class, messages, .. } = send;
     let life_ms = ttl_ms.unwrap_or(rules.longest_ttl_ms);
     let sender_account = Bytes::copy_from_slice(sender.account.as_bytes());
     messages
@@ -35,7 +35,7 @@ pub(crate) fn rows(send: Send, server_time_ms: u64, rules: &Rules) -> Vec<Row> {
                 r#type: message.kind.into(),
                 ciphertext: message.bytes,
                 server_time_ms,
-                class: socket::MessageClass::Unspecified.into(),
+                class: socket::MessageClass::from(class).into(),
             };
             Row {
                 recipient,
@@ -51,11 +51,19 @@ pub(crate) fn rows(send: Send, server_time_ms: u64, rules: &Rules) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::device_set::tests::{device, send},
+        super::{
+            Class,
+            device_set::tests::{device, send},
+        },
         *,
     };
 
-    const RULES: Rules = Rules { clock_ahead_ms: 1, clock_behind_ms: 1, longest_ttl_ms: 1_000_000 };
+    const RULES: Rules = Rules {
+        clock_ahead_ms: 1,
+        clock_behind_ms: 1,
+        longest_ttl_ms: 1_000_000,
+        ephemeral_bytes: 4096,
+    };
 
     #[test]
     fn each_device_gets_its_own_envelope_with_its_own_id() {
@@ -68,6 +76,17 @@ mod tests {
         assert_eq!(envelope.id, rows[1].id.as_bytes().as_slice());
         assert_eq!((envelope.sender_device, envelope.server_time_ms), (1, 77));
         assert_eq!(envelope.ciphertext, "sealed");
+    }
+
+    #[test]
+    fn the_class_travels_with_the_envelope() {
+        let mut send = send(2, &[(1, 10)]);
+        send.class = Class::Urgent;
+
+        let row = rows(send, 77, &RULES).remove(0);
+
+        let envelope = socket::Envelope::decode(row.envelope).unwrap();
+        assert_eq!(envelope.class(), socket::MessageClass::Urgent);
     }
 
     #[test]

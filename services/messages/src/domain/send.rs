@@ -8,7 +8,7 @@ use sotto_proto::{
     socket::{self, CiphertextType},
 };
 
-use super::Refusal;
+use super::{Class, Refusal};
 
 /// A send that is well-formed. Whether its recipient has these devices is another
 /// question.
@@ -20,6 +20,7 @@ pub(crate) struct Send {
     pub(crate) recipient: AccountUuid,
     /// `None` for the longest.
     pub(crate) ttl_ms: Option<u64>,
+    pub(crate) class: Class,
     /// At least one, each of another device.
     pub(crate) messages: Vec<Ciphertext>,
 }
@@ -39,6 +40,8 @@ pub(crate) struct Rules {
     pub(crate) clock_ahead_ms: u64,
     pub(crate) clock_behind_ms: u64,
     pub(crate) longest_ttl_ms: u64,
+    /// Bytes of one ciphertext that is not stored.
+    pub(crate) ephemeral_bytes: usize,
 }
 
 /// Reads a send as it came from a gateway.
@@ -63,8 +66,18 @@ pub(crate) fn check(
         ttl_ms if ttl_ms <= rules.longest_ttl_ms => Some(ttl_ms),
         _ => return Err(Refusal::TtlTooLong { max_seconds: rules.longest_ttl_ms / 1000 }),
     };
+    let class = Class::read(send.class).ok_or(Refusal::UnknownClass)?;
     let messages = ciphertexts(send.messages)?;
-    Ok(Send { sender, app: submit.app, id, recipient, ttl_ms, messages })
+    if class == Class::Ephemeral {
+        if ttl_ms.is_some() {
+            return Err(Refusal::EphemeralTtl);
+        }
+        let max_bytes = rules.ephemeral_bytes;
+        if messages.iter().any(|message| message.bytes.len() > max_bytes) {
+            return Err(Refusal::EphemeralTooLarge { max_bytes });
+        }
+    }
+    Ok(Send { sender, app: submit.app, id, recipient, ttl_ms, class, messages })
 }
 
 /// The device that a gateway names; `None` where it is malformed.
@@ -118,6 +131,7 @@ mod tests {
         clock_ahead_ms: 300_000,
         clock_behind_ms: 86_400_000,
         longest_ttl_ms: 2_592_000_000,
+        ephemeral_bytes: 4096,
     };
 
     fn account(seed: u8) -> Bytes {
@@ -220,6 +234,25 @@ mod tests {
             refusal(|send| send.messages[0].ciphertext = larger),
             Some(Refusal::CiphertextTooLarge)
         );
+    }
+
+    #[test]
+    fn what_is_not_stored_is_small_and_has_no_time_to_live() {
+        let ephemeral = |send: &mut socket::Send| send.class = 2;
+        let of = |bytes: usize| {
+            move |send: &mut socket::Send| {
+                send.class = 2;
+                send.messages[1].ciphertext = Bytes::from(vec![1; bytes]);
+            }
+        };
+
+        assert_eq!(refusal(ephemeral), None);
+        assert_eq!(refusal(of(4096)), None);
+        let too_large = Refusal::EphemeralTooLarge { max_bytes: 4096 };
+        assert_eq!(refusal(of(4097)), Some(too_large));
+        let with_ttl = refusal(|send| (send.class, send.ttl_seconds) = (2, 1));
+        assert_eq!(with_ttl, Some(Refusal::EphemeralTtl));
+        assert_eq!(refusal(|send| send.class = 3), Some(Refusal::UnknownClass));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::sync::{
 use bytes::Bytes;
 use sotto_ids::EnvelopeId;
 use sotto_kit::fault::Fault as _;
-use sotto_proto::messages::{Delivery, Outcome, Page, StoredEnvelope, outcome};
+use sotto_proto::{
+    messages::{Delivery, Outcome, Page, StoredEnvelope, outcome},
+    socket,
+};
 use tokio::{
     sync::{Notify, mpsc},
     time::Instant,
@@ -87,7 +90,7 @@ impl Gateway {
         &self.name
     }
 
-    /// Counts submits that have arrived. Each must be answered through its ticket.
+    /// Counts submits and retractions that have arrived. Each must be answered through its ticket.
     pub(crate) fn take_credit(&self, submits: usize) -> Result<(), MessagesError> {
         let before = self.flow.unanswered.fetch_add(submits, Ordering::Relaxed);
         if before + submits > self.flow.credit {
@@ -102,12 +105,33 @@ impl Gateway {
         let before = self.flow.delivery_bytes.fetch_add(size, Ordering::Relaxed);
         let envelope = stored(id, encoded);
         if before + size <= self.flow.delivery_room
-            && self.deliveries.try_send(Delivery { connection, envelope: Some(envelope), ephemeral: false }).is_ok()
+            && self
+                .deliveries
+                .try_send(Delivery { connection, envelope: Some(envelope), ephemeral: false })
+                .is_ok()
         {
             return Hint::Sent;
         }
         self.flow.delivery_bytes.fetch_sub(size, Ordering::Relaxed);
         self.loses_hints();
+        Hint::Crowded
+    }
+
+    /// Passes on an envelope that is stored nowhere. It takes half of the room at most,
+    /// so that no announcement is lost for it, and nobody misses it where there is none.
+    pub(crate) fn pass_on(&self, connection: u64, id: EnvelopeId, encoded: Bytes) -> Hint {
+        if self.deliveries.capacity() <= self.deliveries.max_capacity() / 2 {
+            return Hint::Crowded;
+        }
+        let size = encoded.len();
+        let before = self.flow.delivery_bytes.fetch_add(size, Ordering::Relaxed);
+        let envelope = Some(stored(id, encoded));
+        if before + size <= self.flow.delivery_room / 2
+            && self.deliveries.try_send(Delivery { connection, envelope, ephemeral: true }).is_ok()
+        {
+            return Hint::Sent;
+        }
+        self.flow.delivery_bytes.fetch_sub(size, Ordering::Relaxed);
         Hint::Crowded
     }
 
@@ -125,6 +149,11 @@ impl Gateway {
     pub(crate) async fn due(&self) {
         self.lost_hints.cancelled().await;
         tokio::time::sleep_until(self.renew_from).await;
+    }
+
+    /// Room for one more page, where there is any now.
+    pub(crate) fn free_page_slot(&self) -> Option<PageSlot> {
+        self.pages.clone().try_reserve_owned().ok().map(PageSlot)
     }
 
     /// Waits for room for one page. `None` when the gateway is gone.
@@ -189,7 +218,7 @@ impl PageSlot {
     }
 }
 
-/// The right and the duty to answer one submit.
+/// The right and the duty to answer one submit or retraction.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     gateway: Arc<Gateway>,
@@ -202,10 +231,13 @@ impl Ticket {
         Self { gateway, connection, frame }
     }
 
-    pub(crate) fn accepted(self, server_time_ms: u64) {
-        metrics::accepted();
-        let accepted = sotto_proto::socket::Accepted { server_time_ms, full: Vec::new() };
-        self.answer(outcome::Result::Accepted(accepted));
+    /// `full`: the devices that it was not stored for, since their queues are full.
+    pub(crate) fn accepted(self, server_time_ms: u64, full: Vec<u32>) {
+        self.answer(outcome::Result::Accepted(socket::Accepted { server_time_ms, full }));
+    }
+
+    pub(crate) fn retracted(self) {
+        self.answer(outcome::Result::Retracted(socket::Retracted {}));
     }
 
     pub(crate) fn mismatch(self, mismatch: Mismatch) {

@@ -10,7 +10,7 @@ use std::{
 
 pub(crate) use self::{
     downlink::Downlink,
-    gateway::{Gateway, Ticket, stored},
+    gateway::{Gateway, PageSlot, Ticket, stored},
 };
 use crate::{config::MessagesConfig, error::MessagesError, metrics};
 

@@ -1,6 +1,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use sotto_ids::{DeviceAddress, EnvelopeId};
@@ -9,11 +10,14 @@ use tokio::sync::Notify;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{Messages, store_call::StoreAway};
+use super::{Messages, store_call::StoreFault};
 use crate::{config::AcksConfig, db, domain, metrics};
 
 /// How often a delete is tried before its rows are left to be delivered again.
 const TRIES: usize = 3;
+
+/// How often it is looked whether a time of maintenance is over.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Acknowledgements that wait for their delete.
 ///
@@ -91,6 +95,14 @@ impl Acks {
         pending.waiting.drain(..count).collect()
     }
 
+    /// Has these wait again, before the others.
+    fn put_back(&self, batch: Vec<(DeviceAddress, EnvelopeId)>) {
+        let mut pending = self.pending();
+        for done in batch.into_iter().rev() {
+            pending.waiting.push_front(done);
+        }
+    }
+
     fn release(&self, done: &[(DeviceAddress, EnvelopeId)]) {
         let mut pending = self.pending();
         for (device, id) in done {
@@ -132,17 +144,40 @@ impl Messages {
                 () = self.acks.enough.notified() => {}
                 () = finishing.cancelled() => {}
             }
-            loop {
-                let batch = self.acks.take();
-                if batch.is_empty() {
-                    break;
+            while !self.delete_waiting().await && !finishing.is_cancelled() {
+                tokio::select! {
+                    () = tokio::time::sleep(self.config.acks.every.max(LOOK_AGAIN)) => {}
+                    () = finishing.cancelled() => {}
                 }
-                self.delete(batch).await;
             }
         }
     }
 
-    async fn delete(&self, mut batch: Vec<(DeviceAddress, EnvelopeId)>) {
+    /// Deletes batch after batch until none waits. `false` where nothing can be deleted
+    /// for now: then they wait on, and pages leave their envelopes out meanwhile. Those
+    /// that find no room, or that the end of the process finds waiting, are delivered
+    /// again.
+    async fn delete_waiting(&self) -> bool {
+        loop {
+            if self.read_only.check().is_err() {
+                return false;
+            }
+            let batch = self.acks.take();
+            if batch.is_empty() {
+                return true;
+            }
+            if let Err(batch) = self.delete(batch).await {
+                self.acks.put_back(batch);
+                return false;
+            }
+        }
+    }
+
+    /// Gives the batch back where the database changes nothing for now.
+    async fn delete(
+        &self,
+        mut batch: Vec<(DeviceAddress, EnvelopeId)>,
+    ) -> Result<(), Vec<(DeviceAddress, EnvelopeId)>> {
         // In one order everywhere, so that two replicas cannot wait for each other in
         // a circle.
         batch.sort_unstable();
@@ -153,13 +188,15 @@ impl Messages {
                 Ok(rows) => {
                     metrics::acknowledged(rows);
                     self.acks.release(&batch);
-                    return;
+                    return Ok(());
                 }
-                Err(StoreAway) => tokio::time::sleep(self.config.acks.every).await,
+                Err(StoreFault::ReadOnly) => return Err(batch),
+                Err(StoreFault::Away) => tokio::time::sleep(self.config.acks.every).await,
             }
         }
         metrics::acks_failed(batch.len());
         self.acks.release(&batch);
+        Ok(())
     }
 
     /// A delete that a crash of Postgres undoes costs a duplicate, which clients drop:
@@ -175,8 +212,6 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use sotto_ids::{AccountId, ClientMsgId, DeviceId};
 
     use super::*;

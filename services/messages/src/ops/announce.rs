@@ -9,9 +9,9 @@ use sotto_store::places::{Place, Places};
 use tokio::sync::{Notify, mpsc};
 use tracing::Instrument as _;
 
-use super::Messages;
+use super::{Messages, writers::Retracting};
 use crate::{
-    domain::Row,
+    domain::{Refusal, Row},
     metrics::{self, Hint},
     outage::Outage,
 };
@@ -27,8 +27,17 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// that devices ask soon: at the end of the outage, or of the crowd.
 #[derive(Debug)]
 pub(super) struct Announcer {
-    batches: mpsc::Sender<Vec<Row>>,
+    batches: mpsc::Sender<Announcement>,
     crowded: Arc<Notify>,
+}
+
+/// What a writer has done.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    pub(super) rows: Vec<Row>,
+    /// Retractions whose rows are gone. They are answered when everything that was
+    /// announced before has been given to its gateway: from then on nothing of them is.
+    pub(super) retracted: Vec<Retracting>,
 }
 
 impl Announcer {
@@ -42,10 +51,18 @@ impl Announcer {
         Self { batches: sender, crowded }
     }
 
-    pub(super) fn announce(&self, rows: Vec<Row>) {
-        if let Err(full) = self.batches.try_send(rows) {
-            count(Hint::Crowded, full.into_inner().len());
+    pub(super) fn announce(&self, done: Announcement) {
+        if done.rows.is_empty() && done.retracted.is_empty() {
+            return;
+        }
+        if let Err(full) = self.batches.try_send(done) {
+            let Announcement { rows, retracted } = full.into_inner();
+            metrics::hinted(Hint::Crowded, rows.len());
             self.crowded.notify_one();
+            // Asking again finds nothing left to delete.
+            for retracting in retracted {
+                retracting.ticket.refused(Refusal::Unavailable);
+            }
         }
     }
 }
@@ -55,15 +72,15 @@ async fn announce(
     messages: Messages,
     places: Places,
     outage: Arc<Outage>,
-    mut batches: mpsc::Receiver<Vec<Row>>,
+    mut batches: mpsc::Receiver<Announcement>,
     crowded: Arc<Notify>,
 ) {
     // One of those whose hints were lost: the question whether places are back.
     let mut lost: Option<DeviceAddress> = None;
     loop {
-        let rows = tokio::select! {
-            rows = batches.recv() => match rows {
-                Some(rows) => rows,
+        let Announcement { rows, retracted } = tokio::select! {
+            done = batches.recv() => match done {
+                Some(done) => done,
                 None => return,
             },
             // During an outage it would be too early.
@@ -71,11 +88,17 @@ async fn announce(
                 messages.gateways.lose_hints();
                 continue;
             }
-            () = tokio::time::sleep(ASK_AGAIN), if lost.is_some() => Vec::new(),
+            () = tokio::time::sleep(ASK_AGAIN), if lost.is_some() => {
+                Announcement { rows: Vec::new(), retracted: Vec::new() }
+            }
         };
         let mut devices: HashSet<DeviceAddress> = rows.iter().map(|row| row.recipient).collect();
         devices.extend(lost);
         let devices: Vec<DeviceAddress> = devices.into_iter().collect();
+        if devices.is_empty() {
+            answer(retracted);
+            continue;
+        }
         let span = tracing::info_span!("messages.announce", devices = devices.len());
         match places.lookup_many(&devices).instrument(span).await {
             Ok(found) => {
@@ -90,9 +113,16 @@ async fn announce(
             Err(error) => {
                 outage.begins(&error);
                 lost = devices.first().copied();
-                count(Hint::PlacesAway, rows.len());
+                metrics::hinted(Hint::PlacesAway, rows.len());
             }
         }
+        answer(retracted);
+    }
+}
+
+fn answer(retracted: Vec<Retracting>) {
+    for retracting in retracted {
+        retracting.ticket.retracted();
     }
 }
 
@@ -106,10 +136,6 @@ fn deliver(messages: &Messages, rows: Vec<Row>, at: &HashMap<DeviceAddress, Plac
                 })
             }
         };
-        count(hint, 1);
+        metrics::hinted(hint, 1);
     }
-}
-
-fn count(hint: Hint, envelopes: usize) {
-    metrics::hinted(hint, u64::try_from(envelopes).unwrap_or(u64::MAX));
 }

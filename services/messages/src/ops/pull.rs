@@ -1,16 +1,17 @@
 use std::{sync::Arc, time::Instant};
 
 use sotto_ids::DeviceAddress;
-use sotto_proto::messages as pb;
+use sotto_kit::clock::millis;
+use sotto_proto::{messages as pb, socket};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::Messages;
 use crate::{
-    db::{self, queue::PageBounds},
+    db::{self, overflows::Overflow, queue::PageBounds},
     domain,
-    gateways::{Gateway, stored},
+    gateways::{Gateway, PageSlot, stored},
     metrics,
 };
 
@@ -52,11 +53,33 @@ impl Messages {
                 return;
             }
             let Some(slot) = gateway.page_slot().await else { return };
+            let mut turns = vec![(pull, slot)];
+            while let Some(slot) = gateway.free_page_slot()
+                && let Ok(pull) = pulls.try_recv()
+            {
+                turns.push((pull, slot));
+            }
             let messages = self.clone();
-            self.lifecycle.spawn("messages.page", async move {
-                slot.fill(messages.page(pull).await);
-            });
+            self.lifecycle.spawn("messages.pages", async move { messages.pages(turns).await });
         }
+    }
+
+    /// Judges these pulls together, so that keys is asked once, and reads their pages.
+    async fn pages(&self, turns: Vec<(PullRequest, PageSlot)>) {
+        let gone = self.gone(turns.iter().filter_map(|(pull, _)| pull.device)).await;
+        let pages = turns.into_iter().map(|(pull, slot)| {
+            let is_gone = pull.device.is_some_and(|device| gone.contains(&device));
+            async move {
+                let page = if is_gone {
+                    metrics::page_revoked();
+                    pb::Page { connection: pull.connection, revoked: true, ..pb::Page::default() }
+                } else {
+                    self.page(pull).await
+                };
+                slot.fill(page);
+            }
+        });
+        futures_util::future::join_all(pages).await;
     }
 
     async fn page(&self, pull: PullRequest) -> pb::Page {
@@ -86,7 +109,28 @@ impl Messages {
             connection: pull.connection,
             envelopes: waiting.into_iter().map(|row| stored(row.id, row.envelope)).collect(),
             last,
+            overflow: if last { self.overflow(device).await } else { None },
             ..pb::Page::default()
         }
+    }
+
+    /// What a device is told at the end of its queue. Nobody acknowledges it, so that it
+    /// is told at each end for a while. Where it cannot be read now, it is told next time.
+    async fn overflow(&self, device: DeviceAddress) -> Option<socket::QueueOverflow> {
+        let find = db::overflows::find(device, self.told_before_ms(), &self.db);
+        let overflow = self.in_time(find).await.ok()??;
+        let Overflow { since_ms, turned_away, told } = overflow;
+        if !told && self.read_only.check().is_ok() {
+            let now_ms = self.clock.now_ms();
+            let mark = db::overflows::mark_told(device, turned_away, now_ms, &self.db);
+            // Where it fails, the time in which it is told begins later.
+            let _ = self.in_time(mark).await;
+        }
+        Some(socket::QueueOverflow { since_ms, turned_away })
+    }
+
+    /// What devices were told before this is told no more.
+    pub(crate) fn told_before_ms(&self) -> u64 {
+        self.clock.now_ms().saturating_sub(millis(self.config.queue.overflow_told_for))
     }
 }

@@ -4,12 +4,19 @@
 
 mod acknowledge;
 mod attach;
+mod bad_input;
+mod classes;
 mod crowd;
 mod deliver;
 mod drain;
+mod expiry;
+mod full;
 mod harness;
 mod neighbours;
 mod partitions;
 mod pull;
+mod read_only;
 mod refuse;
+mod retract;
+mod revoke;
 mod submit;

@@ -49,6 +49,11 @@ impl PlayedKeys {
 
     /// Says which devices an account has from now on.
     pub(crate) fn set(&self, app: &str, devices: &[Device]) {
+        self.set_with(app, devices, &[]);
+    }
+
+    /// Some of the devices have published no prekeys yet.
+    pub(crate) fn set_with(&self, app: &str, devices: &[Device], unready: &[Device]) {
         let known = DeviceSet {
             known: true,
             devices: devices
@@ -59,6 +64,7 @@ impl PlayedKeys {
                 })
                 .collect(),
             apps: vec![app.to_owned()],
+            unready: unready.iter().map(|device| device.address.device.into()).collect(),
         };
         let account = devices[0].address.account.as_uuid();
         self.sets.lock().unwrap().insert(account, known);

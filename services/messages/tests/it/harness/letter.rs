@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use sotto_ids::{ClientMsgId, EnvelopeId};
 use sotto_proto::{
-    messages::{DeviceRef, Submit},
-    socket::{CiphertextType, DeviceMessage, Send},
+    messages::{DeviceRef, Retract, Submit},
+    socket::{self, CiphertextType, DeviceMessage, MessageClass, Send},
 };
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ pub(crate) struct Letter {
     pub(crate) app: String,
     pub(crate) body: Bytes,
     pub(crate) ttl_seconds: u32,
+    pub(crate) class: MessageClass,
 }
 
 impl Letter {
@@ -31,6 +32,7 @@ impl Letter {
             app: "socialink".to_owned(),
             body: Bytes::from_static(b"sealed"),
             ttl_seconds: 0,
+            class: MessageClass::Unspecified,
         }
     }
 
@@ -39,12 +41,42 @@ impl Letter {
         self
     }
 
+    pub(crate) fn class(mut self, class: MessageClass) -> Self {
+        self.class = class;
+        self
+    }
+
+    pub(crate) fn ttl(mut self, seconds: u32) -> Self {
+        self.ttl_seconds = seconds;
+        self
+    }
+
+    /// The wish of its sender, or of somebody else, that it waits no longer for `devices`.
+    pub(crate) fn retraction(
+        &self,
+        sender: Device,
+        devices: &[Device],
+        connection: u64,
+        frame: u64,
+    ) -> Retract {
+        Retract {
+            connection,
+            frame,
+            sender: Some(device_ref(sender)),
+            retract: Some(socket::Retract {
+                client_msg_id: Bytes::copy_from_slice(self.id.as_bytes()),
+                recipient: Bytes::copy_from_slice(self.to[0].address.account.as_bytes()),
+                device_ids: devices.iter().map(|device| device.address.device.into()).collect(),
+            }),
+        }
+    }
+
     /// The id that it has in the queue of a device.
     pub(crate) fn envelope_id(&self, device: Device) -> Uuid {
         EnvelopeId::derive(self.sender.address, device.address, self.id).as_uuid()
     }
 
-    pub(super) fn submit(&self, connection: u64, frame: u64) -> Submit {
+    pub(crate) fn submit(&self, connection: u64, frame: u64) -> Submit {
         let message = |device: &Device| DeviceMessage {
             device_id: device.address.device.into(),
             registration_id: device.registration_id,
@@ -61,13 +93,13 @@ impl Letter {
                 recipient: Bytes::copy_from_slice(self.to[0].address.account.as_bytes()),
                 messages: self.to.iter().map(message).collect(),
                 ttl_seconds: self.ttl_seconds,
-                class: 0,
+                class: self.class.into(),
             }),
         }
     }
 }
 
-pub(super) fn device_ref(device: Device) -> DeviceRef {
+pub(crate) fn device_ref(device: Device) -> DeviceRef {
     DeviceRef {
         account: Bytes::copy_from_slice(device.address.account.as_bytes()),
         device: device.address.device.into(),

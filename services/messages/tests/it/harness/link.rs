@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use prost::Message as _;
 use sotto_proto::{
     messages::{
         Acknowledge, AttachGateway, Delivery, GatewayBatch, MessagesBatch, Outcome, Page, Pull,
         StoredEnvelope, Uplink, downlink, messages_service_client::MessagesServiceClient, outcome,
         uplink::Item,
     },
-    socket::{DeviceMismatch, Error},
+    socket::{DeviceMismatch, Envelope, Error},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -33,6 +34,9 @@ pub(crate) struct Link {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
     Accepted,
+    /// The queues of these devices are full.
+    AcceptedWithout(Vec<u32>),
+    Retracted,
     Mismatch(DeviceMismatch),
     Refused(Error),
 }
@@ -84,6 +88,24 @@ impl Link {
         frames
     }
 
+    /// Retracts a letter for some of its devices, as `sender`.
+    pub(crate) async fn retract(
+        &mut self,
+        letter: &Letter,
+        sender: Device,
+        devices: &[Device],
+    ) -> Answer {
+        self.frames += 1;
+        let frame = self.frames;
+        self.push(vec![Item::Retract(letter.retraction(sender, devices, 1, frame))]).await;
+        self.answer(frame).await
+    }
+
+    /// Sends whatever the test has made up, in one batch.
+    pub(crate) async fn push_items(&mut self, items: Vec<Item>) {
+        self.push(items).await;
+    }
+
     pub(crate) async fn answer(&mut self, frame: u64) -> Answer {
         let outcome = self
             .next(|item| match item {
@@ -96,13 +118,23 @@ impl Link {
 
     /// The next delivery, whichever socket it is for.
     pub(crate) async fn delivery(&mut self) -> (u64, StoredEnvelope) {
-        let delivery: Delivery = self
-            .next(|item| match item {
-                downlink::Item::Delivery(delivery) => Ok(delivery),
-                other => Err(other),
-            })
-            .await;
+        let delivery = self.any_delivery(false).await;
         (delivery.connection, delivery.envelope.unwrap())
+    }
+
+    /// The next envelope that is not stored.
+    pub(crate) async fn ephemeral(&mut self) -> (u64, Envelope) {
+        let delivery = self.any_delivery(true).await;
+        let envelope = delivery.envelope.unwrap();
+        (delivery.connection, Envelope::decode(envelope.encoded).unwrap())
+    }
+
+    async fn any_delivery(&mut self, ephemeral: bool) -> Delivery {
+        self.next(|item| match item {
+            downlink::Item::Delivery(delivery) if delivery.ephemeral == ephemeral => Ok(delivery),
+            other => Err(other),
+        })
+        .await
     }
 
     /// Whether a delivery has come that nobody has asked for.
@@ -125,6 +157,15 @@ impl Link {
         .await;
     }
 
+    /// The page of a pull with this connection, however it was asked for.
+    pub(crate) async fn page(&mut self, connection: u64) -> Page {
+        self.next(|item| match item {
+            downlink::Item::Page(page) if page.connection == connection => Ok(page),
+            other => Err(other),
+        })
+        .await
+    }
+
     pub(crate) async fn pull(&mut self, device: Device, in_flight: &[Uuid], limit: u32) -> Page {
         self.frames += 1;
         let connection = self.frames;
@@ -135,11 +176,7 @@ impl Link {
             limit,
         })])
         .await;
-        self.next(|item| match item {
-            downlink::Item::Page(page) if page.connection == connection => Ok(page),
-            other => Err(other),
-        })
-        .await
+        self.page(connection).await
     }
 
     /// Reads on until the stream ends, and says how.
@@ -222,9 +259,10 @@ fn bytes(id: &Uuid) -> Bytes {
 
 fn answer(outcome: Outcome) -> Answer {
     match outcome.result.unwrap() {
-        outcome::Result::Accepted(_) => Answer::Accepted,
+        outcome::Result::Accepted(accepted) if accepted.full.is_empty() => Answer::Accepted,
+        outcome::Result::Accepted(accepted) => Answer::AcceptedWithout(accepted.full),
         outcome::Result::DeviceMismatch(mismatch) => Answer::Mismatch(mismatch),
         outcome::Result::Error(error) => Answer::Refused(error),
-        outcome::Result::Retracted(_) => unreachable!("nobody retracts yet"),
+        outcome::Result::Retracted(_) => Answer::Retracted,
     }
 }

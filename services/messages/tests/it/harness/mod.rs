@@ -16,6 +16,7 @@ use sotto_kit::{
     clock::{Clock as _, TestClock},
     config::Secret,
     lifecycle::Lifecycle,
+    read_only::{Maintenance, ReadOnly},
     service::Context,
 };
 use sotto_messages::{Interop, MessagesConfig, Neighbours, POSTGRES_ROLE};
@@ -28,12 +29,13 @@ use sqlx::{
     Executor as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::watch;
 use tonic::service::RoutesBuilder;
 use uuid::Uuid;
 
 use self::keys::PlayedKeys;
 pub(crate) use self::{
-    letter::Letter,
+    letter::{Letter, device_ref},
     link::{Answer, Link, attaching, id_of},
     wire::Wire,
 };
@@ -58,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) places: Places,
     pub(crate) device_changes: DeviceChanges,
     redis: Redis,
+    /// Whether nothing is to be changed now.
+    pub(crate) maintenance: watch::Sender<Option<Arc<Maintenance>>>,
     replicas: Vec<(Lifecycle, PgPool)>,
 }
 
@@ -87,6 +91,7 @@ impl Stage {
             places: Places::new(redis.clone(), MINUTE),
             device_changes: DeviceChanges::new(redis.clone()),
             redis,
+            maintenance: watch::Sender::new(None),
             replicas: Vec::new(),
         }
     }
@@ -123,7 +128,9 @@ impl Stage {
             .await
             .unwrap();
         let lifecycle = Lifecycle::new();
-        let context = Context::unlimited(lifecycle.clone(), self.clock.clone(), "sotto.test".to_owned());
+        let mut context =
+            Context::unlimited(lifecycle.clone(), self.clock.clone(), "sotto.test".to_owned());
+        context.read_only = ReadOnly::new(self.maintenance.subscribe(), self.clock.clone());
         let neighbours = Neighbours {
             db: pool.clone(),
             places: Places::new(redis.clone(), MINUTE),
@@ -191,6 +198,20 @@ impl Stage {
         .fetch_all(&self.db)
         .await
         .unwrap()
+    }
+
+    /// Everything that lies in the schema, as text.
+    pub(crate) async fn dump(&self) -> String {
+        let queue = sqlx::query_scalar!(
+            r#"SELECT coalesce(string_agg(queue::text, E'\n' ORDER BY account, device, id), '')
+               AS "rows!" FROM messages.queue"#
+        );
+        let overflows = sqlx::query_scalar!(
+            r#"SELECT coalesce(string_agg(overflows::text, E'\n' ORDER BY account, device), '')
+               AS "rows!" FROM messages.overflows"#
+        );
+        let queue = queue.fetch_one(&self.db).await.unwrap();
+        queue + "\n--\n" + &overflows.fetch_one(&self.db).await.unwrap()
     }
 
     /// How many times keys was asked for device sets.

@@ -1,5 +1,7 @@
 //! What goes on in the background, until the service ends.
 
+mod purge;
+
 use std::{future::Future, time::Duration};
 
 use futures_util::StreamExt as _;
@@ -31,6 +33,7 @@ pub(crate) async fn start(messages: &Messages, changes: DeviceChanges) {
     life.spawn("messages.end", end(messages.clone(), life.hold()));
     life.spawn("messages.partitions", partitions(messages.clone()));
     life.spawn("messages.sweep", sweep(messages.clone()));
+    life.spawn("messages.purge", purge::purge(messages.clone()));
     life.spawn("messages.device_changes", device_changes(messages.clone(), changes, outage, heard));
 }
 
@@ -78,6 +81,10 @@ async fn partitions(messages: Messages) {
     let every = messages.config.queue.partitions_every;
     let mut wait = RETRY.min(every);
     while !ends_within(wait, &messages).await {
+        if messages.read_only.check().is_err() {
+            wait = RETRY.min(every);
+            continue;
+        }
         let days = make_days(messages.clock.now_ms(), &messages.config, &messages.db);
         let made = outcome("make_days", days).await;
         let dropped = outcome("drop_days", drop_days(&messages)).await;
@@ -87,7 +94,10 @@ async fn partitions(messages: Messages) {
 
 async fn sweep(messages: Messages) {
     while !ends_within(messages.config.queue.sweep_every, &messages).await {
-        outcome("sweep", sweep_all(&messages)).await;
+        if messages.read_only.check().is_ok() {
+            outcome("sweep", sweep_all(&messages)).await;
+            outcome("forget_overflows", forget_overflows(&messages)).await;
+        }
     }
 }
 
@@ -107,7 +117,12 @@ async fn sweep_all(messages: &Messages) -> sqlx::Result<()> {
     }
 }
 
-/// Forgets device sets as they change.
+/// Forgets overflows that devices have been told of for long enough.
+async fn forget_overflows(messages: &Messages) -> sqlx::Result<()> {
+    db::overflows::forget_told(messages.told_before_ms(), &messages.db).await.map(drop)
+}
+
+/// Forgets device sets as they change, and has queues of devices that are gone deleted.
 async fn device_changes(
     messages: Messages,
     changes: DeviceChanges,
@@ -118,6 +133,7 @@ async fn device_changes(
         if let Some(mut heard) = heard.take() {
             while let Some(account) = next(&mut heard, &messages).await {
                 messages.device_sets.forget(account);
+                messages.purges.add(account);
             }
         }
         if ends_within(RETRY, &messages).await {
