@@ -152,3 +152,13 @@ impl Reader {
         }
     }
 }
+
+/// Why a socket did not open, for tests.
+#[cfg(test)]
+pub(crate) async fn refusal(url: &Url) -> (String, Option<Duration>) {
+    match open(url, None, &Tuning::default()).await {
+        Err(Refusal::Other { reason, after }) => (reason, after),
+        Err(Refusal::Token) => ("token".to_owned(), None),
+        Ok(_) => ("it opened".to_owned(), None),
+    }
+}

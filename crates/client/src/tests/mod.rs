@@ -2,11 +2,14 @@
 //! stores, with the server's part played by hand.
 
 mod exchange;
+mod gateway;
 mod identities;
 mod links;
 mod network;
 mod order;
 mod outbox;
+mod registration;
+mod requests;
 mod server;
 mod spoilt;
 mod stock;

@@ -22,6 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that is never connected: its REST server does not exist, and what it
 /// would say on a socket is looked at here.
 async fn client(party: &Party) -> Client {
+    client_with(party, |_| {}).await
+}
+
+/// The same, where something else is set.
+pub(super) async fn client_with(party: &Party, change: impl FnOnce(&mut ClientConfig)) -> Client {
     party.vault.close().await;
     let nowhere = "http://127.0.0.1:9/".parse().unwrap();
     let socket = "ws://127.0.0.1:9/v1/socket".parse().unwrap();
@@ -35,6 +40,7 @@ async fn client(party: &Party) -> Client {
     config.clock = Arc::clone(&party.clock) as Arc<dyn crate::Clock>;
     config.tuning.send_window = 4;
     config.tuning.retry_min = Duration::from_millis(1);
+    change(&mut config);
     Client::open(config, Arc::new(FixedToken(String::new()))).await.unwrap()
 }
 
@@ -141,6 +147,22 @@ async fn later_means_the_same_bytes_again() {
 
     assert_eq!(first, second);
     assert_ne!(frame, again, "in another frame");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_read_only_or_has_had_enough_is_asked_again() {
+    let (client, _alice, bob) = alice().await;
+    client.send_text(bob.account, "hello").await.unwrap();
+    let mut sending = Sending::start(&client);
+
+    let (frame, first) = sending.next().await;
+    sending.refuse(frame, "rate_limited", 0, 0).await;
+    let (frame, second) = sending.next().await;
+    sending.refuse(frame, "read_only", 0, 0).await;
+    let (_, third) = sending.next().await;
+
+    assert!(first == second && second == third);
     client.close().await;
 }
 
