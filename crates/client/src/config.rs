@@ -164,6 +164,21 @@ pub struct Tuning {
     /// How long a device link is waited for. Not longer than the server keeps its
     /// mailbox, which is two minutes.
     pub link_time: Duration,
+    /// A receipt waits at least so long after what it tells of.
+    pub receipt_delay_min: Duration,
+    /// And at most so long; which time it is, chance decides. Receipts to one account
+    /// go together.
+    ///
+    /// The server sees in any case who writes to whom and when, so that longer waits
+    /// would hide little from it. Where it does not see who writes, take 5 seconds to
+    /// 10 minutes, and leave read receipts off unless asked for.
+    pub receipt_delay_max: Duration,
+    /// How often a connected device tells those who may see it that it is here. What
+    /// others say of themselves holds for twice as long.
+    pub presence_heartbeat: Duration,
+    /// Copies of a message that deletes itself wait at the server for so long, or for
+    /// as long as its timer runs where that is longer.
+    pub expiring_queue_ttl: Duration,
     /// Events that wait for a slow reader before it misses some.
     pub event_buffer: usize,
     /// Bytes that a socket reads at a time.
@@ -212,6 +227,10 @@ impl Default for Tuning {
             prekey_check: DAY,
             approval_poll: Duration::from_secs(3),
             link_time: Duration::from_mins(2),
+            receipt_delay_min: Duration::from_secs(1),
+            receipt_delay_max: Duration::from_secs(5),
+            presence_heartbeat: Duration::from_mins(1),
+            expiring_queue_ttl: DAY,
             event_buffer: 1_024,
             read_buffer: 4 * 1024,
             max_frame: 1024 * 1024,

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
@@ -58,6 +58,8 @@ pub struct Conversation {
     pub handle: Option<String>,
     /// Received messages that [`crate::Client::mark_read`] has not covered.
     pub unread: u64,
+    /// How long after it was read a message deletes itself, unless it says otherwise.
+    pub timer: Option<Duration>,
     /// Its newest message.
     pub last: Message,
 }

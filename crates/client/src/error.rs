@@ -37,6 +37,18 @@ pub enum ClientError {
         characters: usize,
     },
 
+    /// Correct what was written: it breaks the limit of this name.
+    #[error("a limit of what can be sent is broken: {0}")]
+    Limit(&'static str),
+
+    /// Look again: this device does not have the message, or not any more.
+    #[error("there is no such message")]
+    UnknownMessage,
+
+    /// Leave it: only whoever wrote a message can change it.
+    #[error("the message is somebody else's")]
+    NotAuthor,
+
     /// Ask for another name: nobody has this one.
     #[error("there is no such account")]
     UnknownAccount,
@@ -239,6 +251,9 @@ impl ClientError {
             Self::MalformedPhrase => "malformed_phrase",
             Self::MalformedName => "malformed_name",
             Self::TextLength { .. } => "text_length",
+            Self::Limit(limit) => limit,
+            Self::UnknownMessage => "unknown_message",
+            Self::NotAuthor => "not_author",
             Self::UnknownAccount => "unknown_account",
             Self::MalformedRequest => "malformed_request",
             Self::NotAdmin => "not_admin",

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use sotto_ids::AccountId;
+use sotto_ids::{AccountId, DeviceId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{ClientError, Message, MessageId};
+use crate::{ClientError, Message, MessageId, Presence};
 
 /// Something happened. What matters for the history is in the store before its
 /// event is sent.
@@ -28,6 +28,85 @@ pub enum Event {
         /// To whom.
         peer: AccountId,
         /// A stable word for the cause.
+        reason: String,
+    },
+    /// A device of the other side has a message of ours.
+    MessageDelivered {
+        /// Which.
+        id: MessageId,
+        /// Whose device.
+        peer: AccountId,
+        /// The device.
+        device: DeviceId,
+    },
+    /// A message of ours was read.
+    MessageRead {
+        /// Which.
+        id: MessageId,
+        /// By whom.
+        peer: AccountId,
+        /// On which device.
+        device: DeviceId,
+    },
+    /// A message has another text.
+    MessageEdited(Box<Message>),
+    /// A message was deleted, by its writer for everybody, or for oneself on another
+    /// device.
+    MessageDeleted {
+        /// Which.
+        id: MessageId,
+        /// In the conversation with whom.
+        peer: AccountId,
+    },
+    /// The time of a message that deletes itself was up.
+    MessageExpired {
+        /// Which.
+        id: MessageId,
+        /// In the conversation with whom.
+        peer: AccountId,
+    },
+    /// Somebody reacted to a message, or took that back: see
+    /// [`crate::Client::reactions`].
+    Reacted {
+        /// To which.
+        message: MessageId,
+        /// In the conversation with whom.
+        peer: AccountId,
+        /// Who.
+        by: AccountId,
+    },
+    /// Somebody voted, changed their vote or took it back: see
+    /// [`crate::Client::poll_result`].
+    Voted {
+        /// In which poll.
+        poll: MessageId,
+        /// In the conversation with whom.
+        peer: AccountId,
+        /// Who.
+        by: AccountId,
+    },
+    /// Messages were read on another device of one's own.
+    ReadElsewhere {
+        /// In the conversation with whom.
+        peer: AccountId,
+        /// How many are unread now.
+        unread: u64,
+    },
+    /// Somebody writes to us, is here, has gone, or has not said so again in time.
+    Presence {
+        /// Who.
+        peer: AccountId,
+        /// What is known of them now.
+        presence: Presence,
+    },
+    /// A content made no sense from whom it came, and was dropped: an edit of somebody
+    /// else's message, a vote for an option that is not there.
+    ContentRefused {
+        /// In the conversation with whom.
+        peer: AccountId,
+        /// A stable word for the cause: `not_author`, `not_a_text`, `not_a_poll`,
+        /// `poll_options`, `too_many_edits`, `other_conversation`, `own_receipt`,
+        /// `not_own`, `sync_kind`, or as for [`crate::Body::Unreadable`].
         reason: String,
     },
     /// The socket is open.
@@ -85,6 +164,29 @@ pub enum Event {
     /// So many events were lost to this reader, which was too slow. The store has
     /// what they were about: see [`crate::Client::messages_after`].
     Missed(u64),
+}
+
+impl Event {
+    /// A stable word for programs that pass events on, for those that a user interface
+    /// shows in a conversation.
+    pub fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Message(_) => "dm-received",
+            Self::MessageAccepted { .. } => "dm-sent",
+            Self::MessageFailed { .. } => "dm-failed",
+            Self::MessageDelivered { .. } => "dm-delivered",
+            Self::MessageRead { .. } => "dm-read",
+            Self::MessageEdited(_) => "dm-edited",
+            Self::MessageDeleted { .. } => "dm-deleted",
+            Self::MessageExpired { .. } => "dm-expired",
+            Self::Reacted { .. } => "dm-reaction",
+            Self::Voted { .. } => "poll-vote",
+            Self::ReadElsewhere { .. } => "read-elsewhere",
+            Self::Presence { presence, .. } if presence.typing => "typing-indicator",
+            Self::Presence { .. } => "presence",
+            _ => return None,
+        })
+    }
 }
 
 /// How the connection stands.

@@ -38,15 +38,20 @@
 
 mod auth;
 mod backoff;
+mod bodies;
 mod chain;
+mod chores;
 mod client;
 mod clock;
 mod config;
 mod content;
 mod conversation;
 mod device_request;
+mod draft;
 mod error;
 mod event;
+mod feedback;
+mod kinds;
 mod link;
 mod message;
 mod message_id;
@@ -67,15 +72,20 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use bodies::{CalendarEvent, ContactCard, Location, Poll};
 pub use client::{Client, PendingLink};
 pub use clock::{Clock, SystemClock};
 pub use config::{ClientConfig, OnIdentityChange, StoreKey, Transport, Tuning};
 pub use conversation::{Conversation, ConversationId};
 pub use device_request::DeviceRequest;
+pub use draft::{DeleteFor, Draft};
 pub use error::{ClientError, Distrust};
 pub use event::{ConnectionState, Event, EventStream};
+pub use feedback::{
+    Edition, PollResult, Presence, Reaction, Receipt, ReceiptKind, ReceiptSettings, Visibility,
+};
 pub use link::DeviceLink;
-pub use message::{Body, Direction, Message, MessageId, MessageState};
+pub use message::{Body, Direction, Message, MessageId, MessageState, Reply};
 pub use recovery::RecoveryPhrase;
 pub use safety::SafetyNumber;
 pub use sotto_identity::{Endpoint, EndpointKind, Evidence};

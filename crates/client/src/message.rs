@@ -1,9 +1,9 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
-use sotto_ids::{AccountId, DeviceId};
+use sotto_ids::{AccountId, AccountUuid, DeviceId};
 use uuid::Uuid;
 
-use crate::{ClientError, ConversationId};
+use crate::{CalendarEvent, ClientError, ContactCard, ConversationId, Location, Poll};
 
 /// Names a message on every device that has it: a UUIDv7 that its writer made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +63,28 @@ pub struct Message {
     pub stored_at_ms: u64,
     /// How far it got.
     pub state: MessageState,
+    /// What it answers. There may be no such message, or none any more.
+    pub reply_to: Option<Reply>,
+    /// The writer's clock when it was last edited.
+    pub edited_at_ms: Option<u64>,
+    /// It is deleted so long after it was read.
+    pub expire_after: Option<Duration>,
+    /// This device's clock when it will be deleted; set once it is read, and for a
+    /// message of ours once the server has accepted it.
+    pub expires_at_ms: Option<u64>,
+    /// When it was read, on whichever of one's devices; `None` while it counts as
+    /// unread, and for messages of ours.
+    pub read_at_ms: Option<u64>,
+}
+
+/// The message that another one answers. With [`crate::Client::message`] it can be
+/// looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// Whose message it is.
+    pub author: AccountUuid,
+    /// Which.
+    pub id: MessageId,
 }
 
 impl fmt::Debug for Message {
@@ -79,9 +101,10 @@ impl fmt::Debug for Message {
 /// Which way a message went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {
-    /// Written on this device.
+    /// Written on this device, or on another of one's own.
     Sent,
-    /// Came from a device of the peer, or from another device of one's own.
+    /// Came from a device of the peer. A note to oneself that was written on another
+    /// device came in too.
     Received,
 }
 
@@ -91,6 +114,25 @@ pub enum Direction {
 pub enum Body {
     /// Plain text, 1 to 10,000 characters.
     Text(String),
+    /// A place.
+    Location(Location),
+    /// Somebody's details.
+    Contact(ContactCard),
+    /// A question with answers to choose from.
+    Poll(Poll),
+    /// An appointment.
+    Event(CalendarEvent),
+    /// From here on, messages of this conversation are deleted so long after they
+    /// were read; or no longer.
+    TimerChanged {
+        /// `None`: they stay.
+        after: Option<Duration>,
+    },
+    /// Its writer deleted it for everybody.
+    Deleted,
+    /// Something of a kind that this version does not know. It is kept as it came,
+    /// and a version that knows it shows it.
+    Unsupported,
     /// Something arrived that could not be read. It is kept, so that nothing
     /// goes missing unnoticed.
     Unreadable {
@@ -100,7 +142,8 @@ pub enum Body {
         /// `session_broken`, `prekey_not_found`, `malformed_ciphertext`,
         /// `unknown_ciphertext_type`, `unknown_ciphertext_version`, `low_order_key`,
         /// `protocol`. Of its sender: `identity_mismatch`, `sender_not_in_chain`. Of
-        /// what was in it: `malformed_content`, `unknown_content`, `text_length`. Of this
+        /// what was in it: `malformed_content`, `malformed_padding`, and the name of
+        /// the limit that it breaks, such as `text_length` or `poll_options`. Of this
         /// device: `not_taken_in`, where it failed at this message alone.
         reason: String,
     },
@@ -111,29 +154,51 @@ impl Body {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Unreadable { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// A stable word for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Location(_) => "location",
+            Self::Contact(_) => "contact",
+            Self::Poll(_) => "poll",
+            Self::Event(_) => "event",
+            Self::TimerChanged { .. } => "timer_changed",
+            Self::Deleted => "deleted",
+            Self::Unsupported => "unsupported",
+            Self::Unreadable { .. } => "unreadable",
         }
     }
 }
 
 impl fmt::Debug for Body {
+    /// Quotes nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(_) => f.write_str("Text(..)"),
             Self::Unreadable { reason } => {
                 f.debug_struct("Unreadable").field("reason", reason).finish()
             }
+            other => write!(f, "Body({})", other.kind()),
         }
     }
 }
 
-/// How far a message got.
+/// How far a message got. It only goes on from `Queued` to `Accepted`, `Delivered` and
+/// `Read`; a device of the peer that says less than another did changes nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MessageState {
-    /// In the outbox, durable here.
+    /// Pending: in the outbox, durable here.
     Queued,
-    /// Durable at the server.
+    /// Sent: durable at the server.
     Accepted,
+    /// A device of the peer says that it has it. [`crate::Client::receipts`] says
+    /// which.
+    Delivered,
+    /// A device of the peer says that it was read.
+    Read,
     /// Refused for good.
     Failed {
         /// A stable word for the cause: the server's, [`crate::Distrust::reason`],
@@ -151,6 +216,8 @@ impl MessageState {
         match self {
             Self::Queued => "queued",
             Self::Accepted => "accepted",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
             Self::Failed { .. } => "failed",
             Self::Received => "received",
         }

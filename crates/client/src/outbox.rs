@@ -4,25 +4,27 @@
 //! What was encrypted is sent again byte for byte and under the same id, so that
 //! the server stores it once whatever is lost on the way.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use sotto_identity::State;
-use sotto_ids::{AccountId, AccountUuid};
-use sotto_proto::socket as pb;
+use sotto_ids::{AccountId, AccountUuid, DeviceAddress, DeviceId};
+use sotto_proto::socket::{self as pb, MessageClass};
 
 use crate::{
-    Body, ClientError, ConversationId, Direction, Distrust, Event, MessageId, MessageState,
-    content::{Content, Head, check_text},
+    Body, ClientError, ConversationId, Direction, Distrust, Draft, Event, Message, MessageId,
+    MessageState,
+    content::{self, Content, Head, Kind, Reference, timer_seconds},
+    kinds,
     message_id::{client_msg_id, forget_clock, message_id},
     signal::encrypt,
     vault::{
         Own, Tx,
         accounts::{self, Account},
         chains,
-        messages::{self, NewMessage},
-        outbox::{self, Entry},
-        own, sessions,
+        messages::{self, NewMessage, Stored},
+        outbox::{self, Entry, NewEntry, What},
+        own, retractions, sessions, timers,
     },
 };
 
@@ -33,47 +35,147 @@ const HEADS_EVERY: u64 = 50;
 /// Bytes of a frame around a `Send`: its number, and two tags with lengths.
 const FRAME_HEAD: usize = 32;
 
+/// Our word for a row that is not sent, since its message was deleted.
+const DELETED: &str = "deleted";
+
+/// Calls-back that are on their way at once, at most.
+const RETRACTIONS: usize = 16;
+
 /// Rows that are looked through at a time for one that can be sent.
 const LOOK_AHEAD: usize = 512;
 
-/// Puts a text into the history and the outbox.
+/// Puts a message into the history and the outbox.
 pub(crate) fn enqueue(
     tx: &mut Tx<'_>,
     to: AccountId,
-    text: String,
+    draft: Draft,
 ) -> Result<MessageId, ClientError> {
-    check_text(&text)?;
+    content::check(&draft.body)?;
     let own = own::certified(tx.db)?;
-    let (peer, state) =
-        chains::find(tx.db, tx.chains, to.uuid())?.ok_or(ClientError::UnknownAccount)?;
+    let (peer, state) = reachable(tx, to.uuid())?;
     if peer.account != to {
         return Err(ClientError::UnknownAccount);
     }
-    if peer.frozen {
-        return Err(Distrust::Fork.into());
-    }
+    let conversation = ConversationId::between(&own.account, &to);
+    let expire_after_s = match draft.expire_after {
+        _ if matches!(draft.body, Body::TimerChanged { .. }) => 0,
+        Some(after) => timer_seconds(after)?,
+        None => timers::seconds(tx.db, conversation)?,
+    };
+    let reply_to = match draft.reply_to {
+        Some(id) => Some(messages::first(tx.db, id)?.ok_or(ClientError::UnknownMessage)?.0),
+        None => None,
+    };
     // A note to oneself on the only device has arrived as soon as it is written.
     let stays_here =
         to == own.account && encrypt::targets(&own, &state, tx.now_ms).next().is_none();
     let id = message_id(tx.now_ms, tx.rng);
+    let kind = Kind::Body(draft.body);
+    let content = Content { expire_after_s, reply_to, ..Content::new(id, tx.now_ms, kind) };
     let new = NewMessage {
         id,
-        conversation: ConversationId::between(&own.account, &to),
+        conversation,
         peer: to,
         direction: Direction::Sent,
         sender: own.address(),
-        body: Body::Text(text),
+        body: match &content.kind {
+            Kind::Body(Body::Text(text)) => Stored::Text(text.clone()),
+            _ => Stored::Content(content.encode()),
+        },
+        reply_to,
+        expire_after_s,
         sent_at_ms: tx.now_ms,
         server_time_ms: None,
         stored_at_ms: tx.now_ms,
+        read_at_ms: None,
         state: if stays_here { MessageState::Accepted } else { MessageState::Queued },
     };
     let message = messages::insert(tx.db, new)?.ok_or(ClientError::Crypto("message_id"))?;
-    if !stays_here {
-        outbox::insert(tx.db, message.position, peer.uuid)?;
-        tx.outbox_changed();
+    kinds::message::written(tx, &own, to, &content)?;
+    if stays_here {
+        kinds::message::start_timer(tx, message.position, tx.now_ms)?;
+        return Ok(id);
     }
+    let urgent = if draft.urgent { MessageClass::Urgent } else { MessageClass::Unspecified };
+    let entry = NewEntry {
+        what: What::Message(message.position),
+        peer: peer.uuid,
+        class: urgent.into(),
+        ttl_s: queue_ttl(tx, draft.queue_ttl, expire_after_s)?,
+        tell_own: to != own.account,
+    };
+    outbox::insert(tx.db, &entry)?;
+    tx.outbox_changed();
     Ok(id)
+}
+
+/// How long copies may wait at the server; 0 for as long as it lets them. Those of what
+/// deletes itself do not wait for much longer than they would have stayed.
+fn queue_ttl(
+    tx: &Tx<'_>,
+    wanted: Option<Duration>,
+    expire_after_s: u32,
+) -> Result<u32, ClientError> {
+    let least_s = u32::try_from(tx.tuning.expiring_queue_ttl.as_secs()).unwrap_or(u32::MAX);
+    match wanted {
+        Some(ttl) => u32::try_from(ttl.as_secs())
+            .ok()
+            .filter(|&seconds| seconds > 0)
+            .ok_or(ClientError::Limit("queue_ttl")),
+        None if expire_after_s > 0 => Ok(expire_after_s.max(least_s)),
+        None => Ok(0),
+    }
+}
+
+/// Whether one's other devices are told of a content, once the server has taken it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TellOwn {
+    Yes,
+    No,
+}
+
+/// Puts something into the outbox that does not stand in the history. What is for
+/// one's other devices goes nowhere where there are none.
+pub(crate) fn enqueue_content(
+    tx: &mut Tx<'_>,
+    own: &Own,
+    to: AccountUuid,
+    content: &Content,
+    tell_own: TellOwn,
+) -> Result<(), ClientError> {
+    let (peer, state) = reachable(tx, to)?;
+    let is_own = peer.account == own.account;
+    if is_own && encrypt::targets(own, &state, tx.now_ms).next().is_none() {
+        return Ok(());
+    }
+    let entry = NewEntry {
+        what: What::Content(content.encode()),
+        peer: to,
+        class: MessageClass::Unspecified.into(),
+        ttl_s: 0,
+        tell_own: tell_own == TellOwn::Yes && !is_own,
+    };
+    outbox::insert(tx.db, &entry)?;
+    tx.outbox_changed();
+    Ok(())
+}
+
+/// Tells somebody that our chain has moved in a way that they should see soon, such as
+/// a device that went.
+pub(crate) fn tell_identity_changed(tx: &mut Tx<'_>, to: AccountUuid) -> Result<(), ClientError> {
+    let own = own::certified(tx.db)?;
+    let id = message_id(tx.now_ms, tx.rng);
+    let content = Content::new(id, tx.now_ms, Kind::IdentityChanged);
+    enqueue_content(tx, &own, to, &content, TellOwn::No)
+}
+
+/// An account that may be written to.
+fn reachable(tx: &Tx<'_>, to: AccountUuid) -> Result<(Account, Arc<State>), ClientError> {
+    let (peer, state) = chains::find(tx.db, tx.chains, to)?.ok_or(ClientError::UnknownAccount)?;
+    if peer.frozen {
+        return Err(Distrust::Fork.into());
+    }
+    Ok((peer, state))
 }
 
 /// What the sender is to be given next.
@@ -88,6 +190,8 @@ pub(crate) struct Wanted {
     pub(crate) server_now_ms: u64,
     /// Bytes of the largest frame that the server takes.
     pub(crate) max_frame: usize,
+    /// Calls-back that are on their way.
+    pub(crate) retracting: HashSet<u64>,
 }
 
 /// What is to be sent, in this order.
@@ -96,12 +200,14 @@ pub(crate) struct Batch {
     pub(crate) sends: Vec<(u64, AccountUuid, pb::Send)>,
     /// Peers with whom there is no session yet.
     pub(crate) strangers: Vec<AccountUuid>,
+    /// Sends whose waiting copies are called back, each with its number here.
+    pub(crate) retracts: Vec<(u64, pb::Retract)>,
 }
 
 /// Encrypts what comes next, in order for each peer.
 pub(crate) fn next_batch(tx: &mut Tx<'_>, mut wanted: Wanted) -> Result<Batch, ClientError> {
     let own = own::certified(tx.db)?;
-    let mut batch = Batch::default();
+    let mut batch = Batch { retracts: retracts(tx, &wanted)?, ..Batch::default() };
     let mut after = 0;
     loop {
         let rows = outbox::queue_after(tx.db, after, LOOK_AHEAD)?;
@@ -132,6 +238,25 @@ pub(crate) fn next_batch(tx: &mut Tx<'_>, mut wanted: Wanted) -> Result<Batch, C
     }
 }
 
+fn retracts(tx: &Tx<'_>, wanted: &Wanted) -> Result<Vec<(u64, pb::Retract)>, ClientError> {
+    let due = retractions::list(tx.db, RETRACTIONS)?;
+    let due = due.into_iter().filter(|one| !wanted.retracting.contains(&one.seq));
+    let retract = |one: retractions::Retraction| {
+        let retract = pb::Retract {
+            client_msg_id: one.client_msg_id.into(),
+            recipient: one.peer.as_bytes().to_vec().into(),
+            device_ids: one.devices.into_iter().map(u32::from).collect(),
+        };
+        (one.seq, retract)
+    };
+    Ok(due.map(retract).collect())
+}
+
+/// A call-back was answered: it is done, or will never be.
+pub(crate) fn retracted(tx: &Tx<'_>, seq: u64) -> Result<(), ClientError> {
+    Ok(retractions::delete(tx.db, seq)?)
+}
+
 /// Whether the peer's account key is another one, and no person has agreed to it yet.
 fn is_held(tx: &Tx<'_>, peer: AccountUuid) -> Result<bool, ClientError> {
     let holds = tx.tuning.on_identity_change == crate::OnIdentityChange::Hold;
@@ -159,9 +284,19 @@ fn ready(tx: &mut Tx<'_>, own: &Own, seq: u64, wanted: &Wanted) -> Result<Ready,
         fail(tx, &entry, Distrust::Fork.reason())?;
         return Ok(Ready::Gone);
     }
+    if peer.account == own.account && encrypt::targets(own, &state, tx.now_ms).next().is_none() {
+        // The devices that it was for are gone.
+        accepted(tx, &entry, wanted.server_now_ms)?;
+        return Ok(Ready::Gone);
+    }
     let send = match tx.atomically(|tx| seal(tx, own, (&peer, &state), &entry, wanted)) {
         Ok(Some(send)) => send,
         Ok(None) => return Ok(Ready::Stranger),
+        Err(ClientError::Crypto(DELETED)) => {
+            outbox::delete(tx.db, seq)?;
+            tx.outbox_changed();
+            return Ok(Ready::Gone);
+        }
         Err(ClientError::Crypto(word)) => {
             fail(tx, &entry, word)?;
             return Ok(Ready::Gone);
@@ -183,25 +318,24 @@ fn seal(
     entry: &Entry,
     wanted: &Wanted,
 ) -> Result<Option<pb::Send>, ClientError> {
-    let message = messages::at(tx.db, entry.position)?;
-    let Body::Text(text) = message.body else {
-        return Err(ClientError::Crypto("outbox"));
+    let Some(content) = content_of(tx, entry)? else {
+        return Err(ClientError::Crypto(DELETED));
     };
     let counter = entry.counter.unwrap_or(account.sent + 1);
-    let with_heads = counter % HEADS_EVERY == 1 || sessions::any_unacknowledged(tx.db, entry.peer)?;
+    let with_heads = counter % HEADS_EVERY == 1
+        || content.kind == Kind::IdentityChanged
+        || sessions::any_unacknowledged(tx.db, entry.peer)?;
     let own_head = match (with_heads, chains::find(tx.db, tx.chains, own.account.uuid())?) {
         (true, Some((_, own_state))) => Some(Head::of(&own_state)),
         _ => None,
     };
     let content = Content {
-        id: message.id,
         counter,
-        sent_at_ms: message.sent_at_ms,
         sender_head: own_head,
         recipient_head: with_heads.then(|| Head::of(peer)),
-        text,
+        ..content
     };
-    let messages = encrypt::for_account(tx, own, peer, &content.encode())?;
+    let messages = encrypt::for_account(tx, own, peer, &content::pad(content.encode()))?;
     if messages.is_empty() {
         return Ok(None);
     }
@@ -213,12 +347,41 @@ fn seal(
         client_msg_id: id.as_bytes().to_vec().into(),
         recipient: entry.peer.as_bytes().to_vec().into(),
         messages,
-        ttl_seconds: 0,
-        class: pb::MessageClass::Unspecified.into(),
+        ttl_seconds: entry.ttl_s,
+        class: entry.class,
     };
+    for device in devices(&send) {
+        sessions::set_counted(tx.db, DeviceAddress::new(entry.peer, device))?;
+    }
     outbox::seal(tx.db, entry.seq, counter, id, &send.encode_to_vec())?;
     accounts::set_sent(tx.db, entry.peer, counter)?;
     Ok(Some(send))
+}
+
+/// What a row says; `None` where it was deleted before it went out.
+fn content_of(tx: &Tx<'_>, entry: &Entry) -> Result<Option<Content>, ClientError> {
+    let position = match &entry.what {
+        What::Message(position) => *position,
+        What::Content(content) => {
+            let content = Content::decode(content).map_err(|_| ClientError::Crypto("outbox"))?;
+            return Ok(Some(content));
+        }
+    };
+    let message = messages::at(tx.db, position)?;
+    if message.body == Body::Deleted {
+        return Ok(None);
+    }
+    let reply_to = message.reply_to.map(|to| Reference { author: to.author, id: to.id });
+    Ok(Some(Content {
+        expire_after_s: timer_seconds(message.expire_after)?,
+        reply_to,
+        ..Content::new(message.id, message.sent_at_ms, Kind::Body(message.body))
+    }))
+}
+
+/// The devices that a send is for.
+fn devices(send: &pb::Send) -> impl Iterator<Item = DeviceId> + use<'_> {
+    send.messages.iter().filter_map(|one| DeviceId::try_from(one.device_id).ok())
 }
 
 /// How the server answered for a row.
@@ -241,16 +404,37 @@ pub(crate) fn settle(tx: &mut Tx<'_>, seq: u64, answer: Answer) -> Result<(), Cl
         return Ok(());
     };
     match answer {
-        Answer::Accepted { server_time_ms } => {
-            messages::set_accepted(tx.db, entry.position, Some(server_time_ms))?;
-            let message = messages::at(tx.db, entry.position)?;
-            outbox::delete(tx.db, seq)?;
-            tx.outbox_changed();
-            tx.tell(Event::MessageAccepted { id: message.id, peer: message.peer, server_time_ms });
-        }
+        Answer::Accepted { server_time_ms } => accepted(tx, &entry, server_time_ms)?,
         Answer::Encrypt => outbox::unseal(tx.db, seq)?,
         Answer::Rename { server_now_ms } => rename(tx, &entry, server_now_ms)?,
         Answer::Failed { reason } => fail(tx, &entry, &reason)?,
+    }
+    Ok(())
+}
+
+/// It is durable at the server.
+fn accepted(tx: &mut Tx<'_>, entry: &Entry, server_time_ms: u64) -> Result<(), ClientError> {
+    let own = own::certified(tx.db)?;
+    let content = content_of(tx, entry)?;
+    if let What::Message(position) = entry.what {
+        let sealed = outbox::sealed(tx.db, entry.seq)?;
+        let send = sealed.and_then(|sealed| pb::Send::decode(sealed.as_slice()).ok());
+        let sent_to: Vec<u8> = send.iter().flat_map(devices).map(DeviceId::as_u8).collect();
+        let sent = entry.client_msg_id.map(|id| (id, sent_to.as_slice()));
+        messages::set_accepted(tx.db, position, server_time_ms, sent)?;
+        kinds::message::start_timer(tx, position, tx.now_ms)?;
+        if let Some((id, devices)) = sent.filter(|_| content.is_none()) {
+            // Deleted while it was on its way.
+            retractions::insert(tx.db, id, entry.peer, devices)?;
+        }
+        let Message { id, peer, .. } = messages::at(tx.db, position)?;
+        tx.tell(Event::MessageAccepted { id, peer, server_time_ms });
+    }
+    outbox::delete(tx.db, entry.seq)?;
+    tx.outbox_changed();
+    let peer = chains::find(tx.db, tx.chains, entry.peer)?;
+    if let (true, Some(content), Some((peer, _))) = (entry.tell_own, content, peer) {
+        kinds::sync::tell_sent(tx, &own, peer.account, server_time_ms, content.encode())?;
     }
     Ok(())
 }
@@ -284,10 +468,14 @@ pub(crate) fn fail_peer(
 }
 
 fn fail(tx: &mut Tx<'_>, entry: &Entry, reason: &str) -> Result<(), ClientError> {
-    messages::set_failed(tx.db, entry.position, reason)?;
-    let message = messages::at(tx.db, entry.position)?;
     outbox::delete(tx.db, entry.seq)?;
     tx.outbox_changed();
-    tx.tell(Event::MessageFailed { id: message.id, peer: message.peer, reason: reason.to_owned() });
+    let Some(position) = entry.what.position() else {
+        tracing::info!(reason, "something other than a message was refused for good");
+        return Ok(());
+    };
+    messages::set_failed(tx.db, position, reason)?;
+    let Message { id, peer, .. } = messages::at(tx.db, position)?;
+    tx.tell(Event::MessageFailed { id, peer, reason: reason.to_owned() });
     Ok(())
 }

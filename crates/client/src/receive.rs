@@ -5,12 +5,13 @@
 //! read spoils no other.
 
 use sotto_ids::{AccountUuid, DeviceAddress, DeviceId, EnvelopeId};
-use sotto_proto::socket::Envelope;
+use sotto_proto::socket::{Envelope, MessageClass};
 use uuid::Uuid;
 
 use crate::{
-    Body, ClientError, ConversationId, Direction, Event, MessageId, MessageState,
-    content::{Content, Head, MAX_COUNTER},
+    ClientError, ConversationId, Direction, Event, MessageId, MessageState,
+    content::{self, Content, Head, Kind, MAX_COUNTER, Sync},
+    kinds::{self, Written},
     order::{Arrival, Lane, first_counter},
     signal::decrypt::{self, Opened},
     vault::{
@@ -19,7 +20,7 @@ use crate::{
         chains,
         held::{self, Held},
         lanes,
-        messages::{self, NewMessage},
+        messages::{self, NewMessage, Stored},
         own, seen,
     },
 };
@@ -51,6 +52,9 @@ pub(crate) fn take_in(
             tracing::warn!("an envelope came without an id");
             continue;
         };
+        // Never stored by the server, so not to be acknowledged, nor worth a place
+        // where it cannot be read.
+        let ephemeral = envelope.class() == MessageClass::Ephemeral;
         let Some(sender) = sender_of(&envelope) else {
             refuse(tx, id, "malformed_sender", &mut intake)?;
             continue;
@@ -59,6 +63,18 @@ pub(crate) fn take_in(
         let certified = known.as_ref().is_some_and(|(_, state)| {
             state.live_device(sender.device).is_some_and(|device| device.is_live_at(tx.now_ms))
         });
+        if ephemeral {
+            if let Some((account, _)) = known.filter(|_| certified) {
+                let arrived = Arrived { own: &own, peer: &account, sender, id };
+                let taken = tx.atomically(|tx| arrived.take_in_ephemeral(tx, &envelope));
+                if let Err(error) = taken
+                    && error.is_of_the_store()
+                {
+                    return Err(error);
+                }
+            }
+            continue;
+        }
         match known {
             Some((account, _)) if certified || fresh => {
                 if seen::note(tx.db, id, tx.now_ms)? {
@@ -165,12 +181,47 @@ impl Arrived<'_> {
         };
         // From here on the ratchet has stepped: it was a message of this device,
         // whatever it says.
+        let Some(plaintext) = content::unpad(plaintext) else {
+            return self.show_unreadable(tx, envelope, "malformed_padding");
+        };
         let content = match Content::decode(&plaintext) {
             Ok(content) => content,
+            Err(content::UNKNOWN) => {
+                return self.put(tx, envelope, Stored::Content(plaintext));
+            }
             Err(reason) => return self.show_unreadable(tx, envelope, reason),
         };
         self.compare_heads(tx, &content, intake)?;
         self.place(tx, envelope, content, plaintext, before_it)
+    }
+
+    /// Takes in what is not stored by the server, and may be lost here too.
+    fn take_in_ephemeral(&self, tx: &mut Tx<'_>, envelope: &Envelope) -> Result<(), ClientError> {
+        let opened =
+            decrypt::open(tx, self.own, self.sender, envelope.r#type(), &envelope.ciphertext)?;
+        let Opened::Plain { plaintext, .. } = opened else {
+            return Ok(());
+        };
+        let content = content::unpad(plaintext).map(|plaintext| Content::decode(&plaintext));
+        match content {
+            Some(Ok(content))
+                if matches!(content.kind, Kind::Typing { .. } | Kind::Presence { .. }) =>
+            {
+                kinds::take(tx, &self.written(envelope.server_time_ms, tx.now_ms), &content, vec![])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn written(&self, server_time_ms: u64, stored_at_ms: u64) -> Written<'_> {
+        Written {
+            own: self.own,
+            author: self.sender,
+            by: self.peer.account,
+            peer: self.peer.account,
+            server_time_ms,
+            stored_at_ms,
+        }
     }
 
     /// Shows that an envelope came that could not be taken in. Where the store itself
@@ -202,16 +253,9 @@ impl Arrived<'_> {
             // Encrypted anew by its sender, who had not heard that it was accepted.
             return Ok(());
         }
+        let written = self.written(envelope.server_time_ms, tx.now_ms);
         if counter == 0 {
-            return show(
-                tx,
-                self.own,
-                self.peer,
-                sender,
-                content,
-                envelope.server_time_ms,
-                tx.now_ms,
-            );
+            return kinds::take(tx, &written, &content, plaintext);
         }
         let next = match lanes::next(tx.db, sender)? {
             Some(next) => next,
@@ -234,7 +278,7 @@ impl Arrived<'_> {
                 tx.holds_changed();
             }
             Arrival::Show { then } => {
-                show(tx, self.own, self.peer, sender, content, envelope.server_time_ms, tx.now_ms)?;
+                kinds::take(tx, &written, &content, plaintext)?;
                 show_held(tx, self.own, self.peer, sender, &then)?;
             }
         }
@@ -251,10 +295,22 @@ impl Arrived<'_> {
         content: &Content,
         intake: &mut Intake,
     ) -> Result<(), ClientError> {
-        let said = [
+        let mut said = vec![
             (self.sender.account, content.sender_head),
             (self.own.account.uuid(), content.recipient_head),
         ];
+        if self.peer.account == self.own.account {
+            // Whom another own device knows, this one gets to know too.
+            match &content.kind {
+                Kind::Sync(Sync::Sent { recipient, head, .. }) => {
+                    said.push((recipient.uuid(), *head));
+                }
+                Kind::Sync(Sync::Contacts(contacts)) => {
+                    said.extend(contacts.iter().map(|(id, head)| (id.uuid(), Some(*head))));
+                }
+                _ => {}
+            }
+        }
         for (account, head) in said {
             if let Some(head) = head
                 && !check_claim(tx, account, head)?
@@ -271,16 +327,24 @@ impl Arrived<'_> {
         envelope: &Envelope,
         reason: &str,
     ) -> Result<(), ClientError> {
+        self.put(tx, envelope, Stored::Unreadable(reason.to_owned()))
+    }
+
+    /// Shows something that has no name of its own, under that of its envelope.
+    fn put(&self, tx: &mut Tx<'_>, envelope: &Envelope, body: Stored) -> Result<(), ClientError> {
         let new = NewMessage {
             id: MessageId(Uuid::from_bytes(*self.id.as_bytes())),
             conversation: ConversationId::between(&self.own.account, &self.peer.account),
             peer: self.peer.account,
             direction: Direction::Received,
             sender: self.sender,
-            body: Body::Unreadable { reason: reason.to_owned() },
+            body,
+            reply_to: None,
+            expire_after_s: 0,
             sent_at_ms: envelope.server_time_ms,
             server_time_ms: Some(envelope.server_time_ms),
             stored_at_ms: tx.now_ms,
+            read_at_ms: None,
             state: MessageState::Received,
         };
         if let Some(message) = messages::insert(tx.db, new)? {
@@ -327,35 +391,16 @@ fn show_held(
         };
         tx.holds_changed();
         if let Ok(content) = Content::decode(&held.content) {
-            show(tx, own, peer, sender, content, held.server_time_ms, held.stored_at_ms)?;
+            let written = Written {
+                own,
+                author: sender,
+                by: peer.account,
+                peer: peer.account,
+                server_time_ms: held.server_time_ms,
+                stored_at_ms: held.stored_at_ms,
+            };
+            kinds::take(tx, &written, &content, held.content)?;
         }
-    }
-    Ok(())
-}
-
-fn show(
-    tx: &mut Tx<'_>,
-    own: &Own,
-    peer: &Account,
-    sender: DeviceAddress,
-    content: Content,
-    server_time_ms: u64,
-    stored_at_ms: u64,
-) -> Result<(), ClientError> {
-    let new = NewMessage {
-        id: content.id,
-        conversation: ConversationId::between(&own.account, &peer.account),
-        peer: peer.account,
-        direction: Direction::Received,
-        sender,
-        sent_at_ms: content.sent_at_ms,
-        body: content.into_body(),
-        server_time_ms: Some(server_time_ms),
-        stored_at_ms,
-        state: MessageState::Received,
-    };
-    if let Some(message) = messages::insert(tx.db, new)? {
-        tx.tell(Event::Message(Box::new(message)));
     }
     Ok(())
 }

@@ -117,7 +117,10 @@ impl Output {
             let state = match &message.state {
                 MessageState::Queued => "  (in the outbox)".to_owned(),
                 MessageState::Failed { reason } => format!("  (refused: {reason})"),
-                MessageState::Accepted | MessageState::Received => String::new(),
+                MessageState::Accepted
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Received => String::new(),
             };
             format!("{who}: {}{state}", body_text(message))
         })

@@ -102,6 +102,11 @@ mod tests {
             server_time_ms: Some(1),
             stored_at_ms: 1,
             state: MessageState::Received,
+            reply_to: None,
+            edited_at_ms: None,
+            expire_after: None,
+            expires_at_ms: None,
+            read_at_ms: None,
         }
     }
 

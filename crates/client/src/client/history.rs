@@ -5,7 +5,8 @@ use sotto_ids::AccountId;
 use super::Client;
 use crate::{
     ClientError, Conversation, ConversationId, Message,
-    vault::{accounts, chains, messages, own},
+    content::timer,
+    vault::{chains, messages, own, timers},
 };
 
 impl Client {
@@ -22,15 +23,13 @@ impl Client {
                     .into_iter()
                     .map(|last| {
                         let known = chains::find(tx.db, tx.chains, last.peer.uuid())?;
-                        let (read_to, handle) = match known {
-                            Some((account, state)) => (account.read_to, state.handle.clone()),
-                            None => (0, None),
-                        };
+                        let handle = known.and_then(|(_, state)| state.handle.clone());
                         Ok(Conversation {
                             id: last.conversation,
                             peer: last.peer,
                             handle: handle.map(|handle| handle.to_string()),
-                            unread: messages::unread(tx.db, last.conversation, read_to)?,
+                            unread: messages::unread(tx.db, last.conversation)?,
+                            timer: timer(timers::seconds(tx.db, last.conversation)?),
                             last,
                         })
                     })
@@ -72,24 +71,5 @@ impl Client {
         limit: usize,
     ) -> Result<Vec<Message>, ClientError> {
         self.inner.vault.run(move |tx| Ok(messages::after(tx.db, position, limit)?)).await
-    }
-
-    /// All that somebody wrote so far has been read.
-    ///
-    /// # Errors
-    /// `not_registered`, `store`.
-    pub async fn mark_read(&self, peer: AccountId) -> Result<(), ClientError> {
-        self.inner
-            .vault
-            .run(move |tx| {
-                let own = own::load(tx.db)?.account;
-                let conversation = ConversationId::between(&own, &peer);
-                let newest = messages::history(tx.db, conversation, 1, None)?;
-                if let Some(newest) = newest.last() {
-                    accounts::read_to(tx.db, peer.uuid(), newest.position)?;
-                }
-                Ok(())
-            })
-            .await
     }
 }

@@ -2,10 +2,12 @@
 
 pub(crate) mod account;
 mod contacts;
+mod conversation;
 mod devices;
 mod history;
 pub(crate) mod identity;
 mod link;
+mod privacy;
 pub(crate) mod recover;
 
 pub use link::PendingLink;
@@ -18,7 +20,6 @@ use std::{
 
 use prost::bytes::Bytes;
 use rand::{SeedableRng as _, rngs::StdRng};
-use sotto_ids::AccountId;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -26,11 +27,11 @@ use tokio_util::{
 };
 
 use crate::{
-    ClientConfig, ClientError, ConnectionState, Event, EventStream, MessageId, PrekeyCount,
-    TokenProvider, Transport,
+    ClientConfig, ClientError, ConnectionState, Event, EventStream, PrekeyCount, TokenProvider,
+    Transport,
     auth::Auth,
-    net::{self, ServerClock},
-    outbox,
+    chores,
+    net::{self, Line, ServerClock},
     prekeys::{self, Fill},
     receive,
     rest::Rest,
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) outbox: watch::Receiver<u64>,
     /// With which the next socket goes on where the last one ended.
     resume_ticket: std::sync::Mutex<Option<Bytes>>,
+    /// To the socket, for what is not worth keeping.
+    pub(crate) line: Line,
     events: broadcast::Sender<Event>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -115,12 +118,18 @@ impl Client {
         let (events, _) = broadcast::channel(tuning.event_buffer.max(1));
         let (outbox_sender, outbox) = watch::channel(0);
         let (holds_sender, holds) = watch::channel(None);
+        let (chores_sender, chores_due) = watch::channel(None);
         let vault = Vault::start(VaultOptions {
             path: config.store_path.clone(),
             key: config.store_key.clone(),
             tuning: tuning.clone(),
             clock: Arc::clone(&config.clock),
-            signals: Signals { events: events.clone(), outbox: outbox_sender, holds: holds_sender },
+            signals: Signals {
+                events: events.clone(),
+                outbox: outbox_sender,
+                holds: holds_sender,
+                chores: chores_sender,
+            },
         })
         .await?;
         let rest = Rest::new(&config.rest, tuning.request_timeout)?;
@@ -143,12 +152,18 @@ impl Client {
             connection: watch::Sender::new(ConnectionState::Offline),
             outbox,
             resume_ticket: std::sync::Mutex::default(),
+            line: Line::default(),
             events,
             tasks: TaskTracker::new(),
             closing: closing.clone(),
             online: Mutex::default(),
         });
         inner.tasks.spawn(release_held(Arc::clone(&inner), holds));
+        let (chores, until) = (chores::run(Arc::clone(&inner), chores_due), closing.clone());
+        inner.tasks.spawn(async move {
+            // `None`: the client is closing.
+            let _ended: Option<()> = until.run_until_cancelled(Box::pin(chores)).await;
+        });
         Ok(Self { inner, _ends_with_the_last: Arc::new(closing.drop_guard()) })
     }
 
@@ -190,6 +205,7 @@ impl Client {
     pub async fn go_offline(&self) {
         let mut online = self.inner.online.lock().await;
         if let Some(online) = online.take() {
+            net::announce(&self.inner, false).await;
             online.stop.cancel();
             online.ended.cancelled().await;
         }
@@ -257,20 +273,6 @@ impl Client {
     /// [`crate::Tuning::event_buffer`] behind misses some.
     pub fn events(&self) -> EventStream {
         EventStream::new(self.inner.events.subscribe())
-    }
-
-    /// Writes a text to somebody who is known: see [`Self::add_contact`]. It is in
-    /// the outbox and the history when this returns, and is sent while online.
-    ///
-    /// # Errors
-    /// `text_length`, `unknown_account`, `chain_fork`, `not_registered`.
-    pub async fn send_text(
-        &self,
-        to: AccountId,
-        text: impl Into<String>,
-    ) -> Result<MessageId, ClientError> {
-        let text = text.into();
-        self.inner.vault.run(move |tx| outbox::enqueue(tx, to, text)).await
     }
 
     /// The stock of this device's prekeys at the server.

@@ -86,9 +86,15 @@ impl Flight {
 
     /// A row goes out; under this number.
     pub(super) fn send(&mut self, sent: Sent) -> u64 {
+        let frame = self.frame();
+        self.sent.insert(frame, sent);
+        frame
+    }
+
+    /// A number for another frame that is to be answered here.
+    pub(super) fn frame(&mut self) -> u64 {
         let frame = self.next_frame;
         self.next_frame += 2;
-        self.sent.insert(frame, sent);
         frame
     }
 

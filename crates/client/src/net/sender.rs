@@ -1,6 +1,6 @@
 //! Empties the outbox on to the socket.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use sotto_ids::{AccountUuid, DeviceId};
@@ -34,6 +34,7 @@ pub(crate) async fn run(
     mut answers: mpsc::Receiver<ServerFrame>,
     max_frame: usize,
 ) -> End {
+    let _line = inner.line.open(frames.clone());
     let mut sender = Sender::new(inner, frames, max_frame);
     let mut outbox = inner.outbox.clone();
     let mut answered = Vec::with_capacity(ANSWERS);
@@ -72,6 +73,8 @@ struct Sender<'a> {
     frames: &'a mpsc::Sender<ClientFrame>,
     max_frame: usize,
     flight: Flight,
+    /// Calls-back that are on their way, by the number of their frame.
+    retracting: HashMap<u64, u64>,
     introductions: FuturesUnordered<BoxFuture<'static, (AccountUuid, Result<(), ClientError>)>>,
     /// Pauses after introductions that came to nothing.
     backoff: Backoff,
@@ -85,6 +88,7 @@ impl<'a> Sender<'a> {
             frames,
             max_frame,
             flight: Flight::new(tuning.send_window.max(1)),
+            retracting: HashMap::new(),
             introductions: FuturesUnordered::new(),
             backoff: Backoff::new(tuning.retry_min, tuning.retry_max),
         }
@@ -93,6 +97,7 @@ impl<'a> Sender<'a> {
     /// Notes answers, encrypts what comes next, both in one transaction, and sends
     /// it.
     async fn fill(&mut self, answered: Vec<ServerFrame>) -> Result<(), End> {
+        let retracted: Vec<_> = answered.iter().filter_map(|frame| self.retracted(frame)).collect();
         let settled: Vec<_> = answered.into_iter().filter_map(|frame| self.answer(frame)).collect();
         let wanted = Wanted {
             room: self.flight.room(),
@@ -100,11 +105,15 @@ impl<'a> Sender<'a> {
             halted: self.flight.halted(),
             server_now_ms: self.inner.server_clock.server_now_ms(),
             max_frame: self.max_frame,
+            retracting: self.retracting.values().copied().collect(),
         };
         let batch = self
             .inner
             .vault
             .run(move |tx| {
+                for seq in retracted {
+                    outbox::retracted(tx, seq)?;
+                }
                 for (seq, answer) in settled {
                     outbox::settle(tx, seq, answer)?;
                 }
@@ -120,6 +129,12 @@ impl<'a> Sender<'a> {
             let frame = ClientFrame { id, body: Some(client_frame::Body::Send(send)) };
             self.frames.send(frame).await.map_err(|_| End::lost("connection_lost"))?;
         }
+        for (seq, retract) in batch.retracts {
+            let id = self.flight.frame();
+            self.retracting.insert(id, seq);
+            let frame = ClientFrame { id, body: Some(client_frame::Body::Retract(retract)) };
+            self.frames.send(frame).await.map_err(|_| End::lost("connection_lost"))?;
+        }
         for peer in batch.strangers {
             self.flight.mismatch(peer, Mismatch::default());
         }
@@ -130,6 +145,19 @@ impl<'a> Sender<'a> {
             self.introductions.push(introduction);
         }
         Ok(())
+    }
+
+    /// The call-back that is done with by this answer; one that may pass later is tried
+    /// again on the next socket.
+    fn retracted(&mut self, frame: &ServerFrame) -> Option<u64> {
+        let seq = *self.retracting.get(&frame.in_reply_to)?;
+        match &frame.body {
+            Some(Body::Error(error)) if error.retry_after_ms > 0 => None,
+            _ => {
+                self.retracting.remove(&frame.in_reply_to);
+                Some(seq)
+            }
+        }
     }
 
     /// What an answer means for the row that it is about.

@@ -16,7 +16,7 @@ use url::Url;
 use super::{
     End, REQUEST_PENDING, ack, close,
     inbox::{Delivered, Inbox},
-    sender,
+    presence, sender,
     socket::{self, Incoming, Reader, Refusal, Writer},
     upkeep,
 };
@@ -218,6 +218,7 @@ async fn live(
         }
         () = Box::pin(upkeep::prekeys(inner, &prekeys_low)) => End::lost("connection_lost"),
         () = Box::pin(upkeep::token(inner, &frames, expiry)) => End::lost("connection_lost"),
+        () = Box::pin(presence::run(inner)) => End::lost("closed"),
     };
     if end == End::Wanted {
         // What was stored and not acknowledged yet would come again: no harm.

@@ -14,7 +14,7 @@ use crate::{
     client::Inner,
     prekey_check::{self, Verdict},
     prekeys::{self, Fill},
-    vault::seen,
+    vault::{read_marks, seen, tombstones},
 };
 
 /// How often a device that stays connected looks whether its prekeys are too old:
@@ -66,7 +66,12 @@ async fn forget_old_envelopes(inner: &Inner) {
     let keep_ms = u64::try_from(inner.config.tuning.seen_retention.as_millis()).unwrap_or(u64::MAX);
     let forgotten = inner
         .vault
-        .run(move |tx| Ok(seen::forget(tx.db, tx.now_ms.saturating_sub(keep_ms))?))
+        .run(move |tx| {
+            let before_ms = tx.now_ms.saturating_sub(keep_ms);
+            tombstones::forget(tx.db, before_ms)?;
+            read_marks::forget(tx.db, before_ms)?;
+            Ok(seen::forget(tx.db, before_ms)?)
+        })
         .await;
     if let Err(error) = forgotten {
         tracing::warn!(reason = error.reason(), "handled envelopes were not forgotten");

@@ -1,19 +1,23 @@
 //! Two and more devices that talk to one another through libsignal and their
 //! stores, with the server's part played by hand.
 
+mod bodies;
+mod changes;
 mod exchange;
-mod gateway;
+mod expiry;
 mod identities;
 mod links;
 mod network;
 mod order;
 mod outbox;
-mod registration;
-mod requests;
+mod presence;
+mod receipts;
 mod server;
+mod sizes;
 mod spoilt;
 mod stock;
 mod store;
+mod sync;
 mod trust;
 
 use std::{
@@ -34,7 +38,8 @@ use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    ClientError, Clock, Event, Message, MessageId, Phase, RecoveryPhrase, StoreKey, Tuning,
+    ClientError, Clock, Draft, Event, Message, MessageId, Phase, RecoveryPhrase, StoreKey, Tuning,
+    chores,
     client::account::make_genesis,
     outbox::{Answer, Batch, Wanted, enqueue, next_batch, settle},
     receive::{Intake, take_in},
@@ -79,7 +84,12 @@ async fn start(path: &Path, key: u8, clock: &Arc<TestClock>) -> Result<Started, 
         key: StoreKey::new([key; 32]),
         tuning: Tuning::default(),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-        signals: Signals { events, outbox: watch::Sender::new(0), holds: watch::Sender::new(None) },
+        signals: Signals {
+            events,
+            outbox: watch::Sender::new(0),
+            holds: watch::Sender::new(None),
+            chores: watch::Sender::new(None),
+        },
     })
     .await?;
     Ok(Started { vault, events: receiver })
@@ -241,7 +251,7 @@ impl Party {
 
     async fn write(&self, to: &Self, text: &str) -> MessageId {
         let (to, text) = (to.account, text.to_owned());
-        self.vault.run(move |tx| enqueue(tx, to, text)).await.unwrap()
+        self.vault.run(move |tx| enqueue(tx, to, Draft::text(text))).await.unwrap()
     }
 
     /// What the outbox gives out now; it stays there.
@@ -267,6 +277,50 @@ impl Party {
         self.send_all().await
     }
 
+    /// Writes something, which stays in the outbox.
+    async fn draft(&self, to: &Self, draft: Draft) -> MessageId {
+        let to = to.account;
+        self.vault.run(move |tx| enqueue(tx, to, draft)).await.unwrap()
+    }
+
+    /// Lets time pass, and does what is due then.
+    async fn later(&self, ms: u64) {
+        self.after_ms(ms);
+        self.vault.run(chores::work).await.unwrap();
+    }
+
+    /// The message with this id.
+    async fn message(&self, id: MessageId) -> Option<Message> {
+        self.vault
+            .run(move |tx| Ok(messages::first(tx.db, id)?.map(|(_, message)| message)))
+            .await
+            .unwrap()
+    }
+
+    /// Everything in the history, in the order shown: texts, and of what is no text the
+    /// kind.
+    async fn history(&self) -> Vec<String> {
+        let messages = self.vault.run(|tx| Ok(messages::after(tx.db, 0, 10_000)?)).await.unwrap();
+        messages
+            .into_iter()
+            .map(|one| one.body.text().map_or_else(|| one.body.kind().to_owned(), str::to_owned))
+            .collect()
+    }
+
+    /// What was told since the last look.
+    fn told(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+    }
+
+    /// The words under which contents were refused since the last look.
+    fn refused(&mut self) -> Vec<String> {
+        let reason = |event| match event {
+            Event::ContentRefused { reason, .. } => Some(reason),
+            _ => None,
+        };
+        self.told().into_iter().filter_map(reason).collect()
+    }
+
     async fn answer(&self, seq: u64, answer: Answer) {
         self.vault.run(move |tx| settle(tx, seq, answer)).await.unwrap();
     }
@@ -287,6 +341,7 @@ impl Party {
         let text = |message: Message| match message.body {
             crate::Body::Text(text) => text,
             crate::Body::Unreadable { reason } => format!("[{reason}]"),
+            other => format!("<{}>", other.kind()),
         };
         let messages = self.vault.run(|tx| Ok(messages::after(tx.db, 0, 10_000)?)).await.unwrap();
         messages
@@ -312,6 +367,54 @@ impl Party {
     }
 }
 
+/// All of them know each other and have sessions.
+async fn introduce(all: &[&Party]) {
+    for one in all {
+        for other in all {
+            if one.account != other.account {
+                one.meet(other).await;
+            }
+        }
+    }
+    for one in all {
+        for other in all {
+            if one.address != other.address {
+                one.open_session(other).await;
+            }
+        }
+    }
+}
+
+/// Two people who know each other, the first with a phone and a laptop.
+async fn two_and_a_laptop() -> (Party, Party, Party) {
+    let (alice, bob) = (Party::new().await, Party::new().await);
+    let laptop = alice.second_device(2).await;
+    introduce(&[&alice, &laptop, &bob]).await;
+    (alice, laptop, bob)
+}
+
+/// Delivers what anybody has in the outbox, until nobody has anything. What is for an
+/// account goes to those of its devices that are here.
+async fn post(all: &[&Party]) {
+    loop {
+        let mut quiet = true;
+        for from in all {
+            for send in from.send_all().await {
+                quiet = false;
+                let to = AccountUuid::try_from(send.recipient.as_ref()).unwrap();
+                for device in all {
+                    if device.address.account == to && device.address != from.address {
+                        device.receive(from, std::slice::from_ref(&send)).await;
+                    }
+                }
+            }
+        }
+        if quiet {
+            return;
+        }
+    }
+}
+
 /// Two people who know each other; the first has a session with the second.
 async fn two() -> (Party, Party) {
     let (alice, bob) = (Party::new().await, Party::new().await);
@@ -328,6 +431,7 @@ fn everything(server_now_ms: u64) -> Wanted {
         halted: [].into(),
         server_now_ms,
         max_frame: 128 * 1024,
+        retracting: [].into(),
     }
 }
 

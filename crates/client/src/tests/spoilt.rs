@@ -4,7 +4,8 @@ use sotto_proto::socket as pb;
 
 use super::{Party, START_MS, two};
 use crate::{
-    content::{Content, Head},
+    Body,
+    content::{Content, Head, Kind, pad},
     message_id::{client_msg_id, message_id},
     receive::take_in,
     signal::encrypt,
@@ -19,18 +20,15 @@ async fn claiming(alice: &Party, bob: &Party, seq: u64) -> pb::Send {
         .run(move |tx| {
             let own = own::certified(tx.db)?;
             let (_, state) = chains::find(tx.db, tx.chains, to)?.unwrap();
+            let kind = Kind::Body(Body::Text("my chain is endless".to_owned()));
             let content = Content {
-                id: message_id(tx.now_ms, tx.rng),
-                counter: 0,
-                sent_at_ms: tx.now_ms,
                 sender_head: Some(Head { seq, hash: [4; 32] }),
-                recipient_head: None,
-                text: "my chain is endless".to_owned(),
+                ..Content::new(message_id(tx.now_ms, tx.rng), tx.now_ms, kind)
             };
             Ok(pb::Send {
                 client_msg_id: client_msg_id(tx, tx.now_ms)?.as_bytes().to_vec().into(),
                 recipient: to.as_bytes().to_vec().into(),
-                messages: encrypt::for_account(tx, &own, &state, &content.encode())?,
+                messages: encrypt::for_account(tx, &own, &state, &pad(content.encode()))?,
                 ..pb::Send::default()
             })
         })

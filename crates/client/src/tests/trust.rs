@@ -6,7 +6,7 @@ use sotto_ids::{Base64Bytes, DeviceId};
 
 use super::{Party, two};
 use crate::{
-    Event,
+    Draft, Event,
     chain::{compare_all, extend, is_other_branch},
     receive::take_in,
     rest::wire::DeviceBundle,
@@ -187,8 +187,11 @@ async fn a_chain_that_forks_freezes_the_account_and_leaves_evidence() {
     let evidence = sotto_identity::Evidence::from_bytes(&evidence).unwrap();
     assert_eq!(evidence.verify(), Ok(bob.account), "it verifies by itself");
     let to = bob.account;
-    let refused =
-        alice.vault.run(move |tx| crate::outbox::enqueue(tx, to, "hi".into())).await.unwrap_err();
+    let refused = alice
+        .vault
+        .run(move |tx| crate::outbox::enqueue(tx, to, Draft::text("hi")))
+        .await
+        .unwrap_err();
     assert_eq!(refused.reason(), "chain_fork");
 }
 

@@ -18,7 +18,6 @@ pub(crate) struct Account {
     pub(crate) key_changed: bool,
     /// The counter of the newest message from here.
     pub(crate) sent: u64,
-    pub(crate) read_to: u64,
 }
 
 /// The account with this UUID, where it is known.
@@ -73,13 +72,6 @@ pub(crate) fn set_sent(db: &Connection, uuid: AccountUuid, counter: u64) -> rusq
     Ok(())
 }
 
-/// Messages of this account up to `position` have been read.
-pub(crate) fn read_to(db: &Connection, uuid: AccountUuid, position: u64) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE accounts SET read_to = max(read_to, ?2) WHERE uuid = ?1")?
-        .execute((uuid.as_bytes(), position))?;
-    Ok(())
-}
-
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         uuid: value::uuid(row, "uuid")?,
@@ -89,6 +81,5 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Account> {
         frozen: row.get("frozen")?,
         key_changed: row.get("key_changed")?,
         sent: row.get("sent")?,
-        read_to: row.get("read_to")?,
     })
 }

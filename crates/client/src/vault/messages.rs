@@ -1,11 +1,14 @@
 //! The table `messages`: the history.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
-use sotto_ids::{AccountId, DeviceAddress};
+use sotto_ids::{AccountId, ClientMsgId, DeviceAddress};
 use uuid::Uuid;
 
 use super::value;
-use crate::{Body, ConversationId, Direction, Message, MessageId, MessageState};
+use crate::{
+    Body, ConversationId, Direction, Message, MessageId, MessageState, ReceiptKind, Reply,
+    content::{Reference, stored_body, timer},
+};
 
 /// A message that is to be put into the history.
 pub(crate) struct NewMessage {
@@ -14,25 +17,42 @@ pub(crate) struct NewMessage {
     pub(crate) peer: AccountId,
     pub(crate) direction: Direction,
     pub(crate) sender: DeviceAddress,
-    pub(crate) body: Body,
+    pub(crate) body: Stored,
+    pub(crate) reply_to: Option<Reference>,
+    pub(crate) expire_after_s: u32,
     pub(crate) sent_at_ms: u64,
     pub(crate) server_time_ms: Option<u64>,
     pub(crate) stored_at_ms: u64,
+    /// When it was read; for what does not count as unread, any time will do.
+    pub(crate) read_at_ms: Option<u64>,
     pub(crate) state: MessageState,
+}
+
+/// What it says, as it is stored.
+pub(crate) enum Stored {
+    Text(String),
+    /// An encoded content of any other kind.
+    Content(Vec<u8>),
+    /// The reason why there is nothing to read.
+    Unreadable(String),
 }
 
 /// Puts a message at the end of the history; `None` where it is there already.
 pub(crate) fn insert(db: &Connection, new: NewMessage) -> rusqlite::Result<Option<Message>> {
-    let (text, unreadable) = match &new.body {
-        Body::Text(text) => (Some(text.as_str()), None),
-        Body::Unreadable { reason } => (None, Some(reason.as_str())),
-    };
+    let (mut text, mut content, mut unreadable) = (None, None, None);
+    match new.body {
+        Stored::Text(body) => text = Some(body),
+        Stored::Content(body) => content = Some(body),
+        Stored::Unreadable(reason) => unreadable = Some(reason),
+    }
     let position: Option<u64> = db
         .prepare_cached(
-            "INSERT INTO messages (id, conversation, peer, received, sender, device, text,
-                 unreadable, sent_at_ms, server_time_ms, stored_at_ms, state)
-             VALUES (:id, :conversation, :peer, :received, :sender, :device, :text,
-                 :unreadable, :sent_at_ms, :server_time_ms, :stored_at_ms, :state)
+            "INSERT INTO messages (id, conversation, peer, received, sender, device, text, content,
+                 unreadable, reply_author, reply_id, expire_after_s, sent_at_ms, server_time_ms,
+                 stored_at_ms, read_ms, state)
+             VALUES (:id, :conversation, :peer, :received, :sender, :device, :text, :content,
+                 :unreadable, :reply_author, :reply_id, :expire_after_s, :sent_at_ms,
+                 :server_time_ms, :stored_at_ms, :read_ms, :state)
              ON CONFLICT (sender, device, id) DO NOTHING
              RETURNING position",
         )?
@@ -45,28 +65,21 @@ pub(crate) fn insert(db: &Connection, new: NewMessage) -> rusqlite::Result<Optio
                 ":sender": new.sender.account.as_bytes(),
                 ":device": u32::from(new.sender.device),
                 ":text": text,
+                ":content": content,
                 ":unreadable": unreadable,
+                ":reply_author": new.reply_to.map(|to| *to.author.as_bytes()),
+                ":reply_id": new.reply_to.map(|to| *to.id.as_bytes()),
+                ":expire_after_s": (new.expire_after_s > 0).then_some(new.expire_after_s),
                 ":sent_at_ms": new.sent_at_ms,
                 ":server_time_ms": new.server_time_ms,
                 ":stored_at_ms": new.stored_at_ms,
+                ":read_ms": new.read_at_ms,
                 ":state": new.state.as_str(),
             },
             |row| row.get(0),
         )
         .optional()?;
-    Ok(position.map(|position| Message {
-        position,
-        id: new.id,
-        conversation: new.conversation,
-        peer: new.peer,
-        direction: new.direction,
-        device: new.sender.device,
-        body: new.body,
-        sent_at_ms: new.sent_at_ms,
-        server_time_ms: new.server_time_ms,
-        stored_at_ms: new.stored_at_ms,
-        state: new.state,
-    }))
+    position.map(|position| at(db, position)).transpose()
 }
 
 /// The message at a position.
@@ -74,23 +87,175 @@ pub(crate) fn at(db: &Connection, position: u64) -> rusqlite::Result<Message> {
     db.prepare_cached("SELECT * FROM messages WHERE position = ?1")?.query_row([position], from_row)
 }
 
-/// A message of ours is durable at the server.
+/// The message that goes by this name.
+pub(crate) fn find(db: &Connection, name: Reference) -> rusqlite::Result<Option<Message>> {
+    db.prepare_cached(
+        "SELECT * FROM messages WHERE id = ?2 AND sender = ?1 ORDER BY position LIMIT 1",
+    )?
+    .query_row((name.author.as_bytes(), name.id.as_bytes()), from_row)
+    .optional()
+}
+
+/// The first message with this id, and who wrote it. Whoever repeats the id of an
+/// earlier one comes after it.
+pub(crate) fn first(
+    db: &Connection,
+    id: MessageId,
+) -> rusqlite::Result<Option<(Reference, Message)>> {
+    db.prepare_cached("SELECT * FROM messages WHERE id = ?1 ORDER BY position LIMIT 1")?
+        .query_row([id.as_bytes()], |row| {
+            let author = value::uuid(row, "sender")?;
+            Ok((Reference { author, id }, from_row(row)?))
+        })
+        .optional()
+}
+
+/// A message of ours is durable at the server, as this send to these devices. Where a
+/// receipt was faster, the state stays.
 pub(crate) fn set_accepted(
     db: &Connection,
     position: u64,
-    server_time_ms: Option<u64>,
+    server_time_ms: u64,
+    sent: Option<(ClientMsgId, &[u8])>,
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "UPDATE messages SET state = 'accepted', server_time_ms = ?2 WHERE position = ?1",
+        "UPDATE messages SET server_time_ms = ?2, client_msg_id = ?3, sent_to = ?4,
+             state = CASE WHEN state IN ('queued', 'failed') THEN 'accepted' ELSE state END
+         WHERE position = ?1",
     )?
-    .execute((position, server_time_ms))?;
+    .execute((
+        position,
+        server_time_ms,
+        sent.map(|(id, _)| *id.as_bytes()),
+        sent.map(|(_, devices)| devices),
+    ))?;
     Ok(())
+}
+
+/// The send that the server accepted for a message, and its devices.
+pub(crate) fn accepted_send(
+    db: &Connection,
+    position: u64,
+) -> rusqlite::Result<Option<(ClientMsgId, Vec<u8>)>> {
+    let found: (Option<[u8; 16]>, Option<Vec<u8>>) = db
+        .prepare_cached("SELECT client_msg_id, sent_to FROM messages WHERE position = ?1")?
+        .query_row([position], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let id = found.0.and_then(|bytes| ClientMsgId::try_from(bytes.as_slice()).ok());
+    Ok(id.zip(found.1))
+}
+
+/// A receipt came for a message of ours; whether it got further by that.
+pub(crate) fn promote(db: &Connection, position: u64, kind: ReceiptKind) -> rusqlite::Result<bool> {
+    let below = match kind {
+        ReceiptKind::Delivered => {
+            "UPDATE messages SET state = 'delivered'
+             WHERE position = ?1 AND state IN ('queued', 'accepted', 'failed')"
+        }
+        ReceiptKind::Read => {
+            "UPDATE messages SET state = 'read'
+             WHERE position = ?1 AND state IN ('queued', 'accepted', 'delivered', 'failed')"
+        }
+    };
+    Ok(db.prepare_cached(below)?.execute([position])? > 0)
+}
+
+/// A message was read at this time, here or on another device of one's own. What
+/// deletes itself begins to count; whether it was unread.
+pub(crate) fn set_read(db: &Connection, position: u64, at_ms: u64) -> rusqlite::Result<bool> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE messages SET read_ms = ?2, expires_ms = ?2 + expire_after_s * 1000
+             WHERE position = ?1 AND received AND read_ms IS NULL",
+        )?
+        .execute((position, at_ms))?;
+    Ok(changed > 0)
+}
+
+/// A message that deletes itself begins to count.
+pub(crate) fn start_timer(db: &Connection, position: u64, at_ms: u64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE messages SET expires_ms = coalesce(expires_ms, ?2 + expire_after_s * 1000)
+         WHERE position = ?1 AND expire_after_s IS NOT NULL",
+    )?
+    .execute((position, at_ms))?;
+    Ok(())
+}
+
+/// Unread messages of a conversation, the oldest `limit`.
+pub(crate) fn list_unread(
+    db: &Connection,
+    conversation: ConversationId,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Reference, Message)>> {
+    db.prepare_cached(
+        "SELECT * FROM messages WHERE conversation = ?1 AND received AND read_ms IS NULL
+         ORDER BY position LIMIT ?2",
+    )?
+    .query_map(params![conversation.as_bytes(), limit], |row| {
+        let message = from_row(row)?;
+        Ok((Reference { author: value::uuid(row, "sender")?, id: message.id }, message))
+    })?
+    .collect()
+}
+
+/// A text is another one now.
+pub(crate) fn set_text(
+    db: &Connection,
+    position: u64,
+    text: &str,
+    edited_ms: u64,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE messages SET text = ?2, edited_ms = ?3 WHERE position = ?1 AND text IS NOT NULL",
+    )?
+    .execute((position, text, edited_ms))?;
+    Ok(())
+}
+
+/// Leaves nothing of a message but its place.
+pub(crate) fn wipe(db: &Connection, position: u64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE messages SET deleted = 1, text = NULL, content = NULL, unreadable = NULL,
+             reply_author = NULL, reply_id = NULL, edited_ms = NULL
+         WHERE position = ?1",
+    )?
+    .execute([position])?;
+    Ok(())
+}
+
+/// Leaves nothing of a message. It must not be in the outbox.
+pub(crate) fn delete(db: &Connection, position: u64) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM messages WHERE position = ?1")?.execute([position])?;
+    Ok(())
+}
+
+/// Messages whose time is up, `limit` at most.
+pub(crate) fn ended(
+    db: &Connection,
+    now_ms: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Reference, Message)>> {
+    db.prepare_cached("SELECT * FROM messages WHERE expires_ms <= ?1 LIMIT ?2")?
+        .query_map(params![now_ms, limit], |row| {
+            let message = from_row(row)?;
+            Ok((Reference { author: value::uuid(row, "sender")?, id: message.id }, message))
+        })?
+        .collect()
+}
+
+/// When the first message's time is up.
+pub(crate) fn next_end(db: &Connection) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached("SELECT min(expires_ms) FROM messages WHERE expires_ms IS NOT NULL")?
+        .query_row([], |row| row.get(0))
 }
 
 /// A message of ours was refused for good.
 pub(crate) fn set_failed(db: &Connection, position: u64, reason: &str) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE messages SET state = 'failed', failure = ?2 WHERE position = ?1")?
-        .execute((position, reason))?;
+    db.prepare_cached(
+        "UPDATE messages SET state = 'failed', failure = ?2
+         WHERE position = ?1 AND state IN ('queued', 'failed')",
+    )?
+    .execute((position, reason))?;
     Ok(())
 }
 
@@ -134,16 +299,13 @@ pub(crate) fn newest(db: &Connection) -> rusqlite::Result<Vec<Message>> {
     .collect()
 }
 
-/// Received messages of a conversation after a position.
-pub(crate) fn unread(
-    db: &Connection,
-    conversation: ConversationId,
-    read_to: u64,
-) -> rusqlite::Result<u64> {
+/// How many messages of a conversation were not read.
+pub(crate) fn unread(db: &Connection, conversation: ConversationId) -> rusqlite::Result<u64> {
     db.prepare_cached(
-        "SELECT count(*) FROM messages WHERE conversation = ?1 AND position > ?2 AND received",
+        "SELECT count(*) FROM messages
+         WHERE conversation = ?1 AND received AND read_ms IS NULL AND NOT deleted",
     )?
-    .query_row((conversation.as_bytes(), read_to), |row| row.get(0))
+    .query_row([conversation.as_bytes()], |row| row.get(0))
 }
 
 /// Whether a message is in the history.
@@ -166,9 +328,22 @@ fn position_bound(before: Option<u64>) -> i64 {
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Message> {
     let received = row.get("received")?;
-    let body = match row.get("text")? {
-        Some(text) => Body::Text(text),
-        None => Body::Unreadable { reason: row.get("unreadable")? },
+    let text: Option<String> = row.get("text")?;
+    let content: Option<Vec<u8>> = row.get("content")?;
+    let unreadable: Option<String> = row.get("unreadable")?;
+    let body = match (text, content, unreadable) {
+        (Some(text), ..) => Body::Text(text),
+        (None, Some(content), _) => stored_body(&content),
+        (None, None, Some(reason)) => Body::Unreadable { reason },
+        (None, None, None) => Body::Deleted,
+    };
+    let reply_id: Option<[u8; 16]> = row.get("reply_id")?;
+    let reply_to = match reply_id {
+        Some(id) => {
+            let author = value::uuid(row, "reply_author")?;
+            Some(Reply { author, id: MessageId(Uuid::from_bytes(id)) })
+        }
+        None => None,
     };
     let failure: Option<String> = row.get("failure")?;
     Ok(Message {
@@ -185,9 +360,16 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Message> {
         state: value::read(row, "state", |word: String| match word.as_str() {
             "queued" => Some(MessageState::Queued),
             "accepted" => Some(MessageState::Accepted),
+            "delivered" => Some(MessageState::Delivered),
+            "read" => Some(MessageState::Read),
             "failed" => Some(MessageState::Failed { reason: failure.unwrap_or_default() }),
             "received" => Some(MessageState::Received),
             _ => None,
         })?,
+        reply_to,
+        edited_at_ms: row.get("edited_ms")?,
+        expire_after: timer(row.get::<_, Option<u32>>("expire_after_s")?.unwrap_or(0)),
+        expires_at_ms: row.get("expires_ms")?,
+        read_at_ms: if received { row.get("read_ms")? } else { None },
     })
 }

@@ -8,6 +8,8 @@ pub(crate) mod account_key;
 pub(crate) mod accounts;
 pub(crate) mod chains;
 pub(crate) mod counters;
+pub(crate) mod edits;
+pub(crate) mod grants;
 pub(crate) mod held;
 pub(crate) mod lanes;
 pub(crate) mod messages;
@@ -15,11 +17,20 @@ mod open;
 pub(crate) mod outbox;
 pub(crate) mod own;
 pub(crate) mod prekeys;
+pub(crate) mod presence;
+pub(crate) mod reactions;
+pub(crate) mod read_marks;
+pub(crate) mod receipts;
+pub(crate) mod retractions;
 pub(crate) mod seen;
 pub(crate) mod sessions;
+pub(crate) mod settings;
 mod thread;
+pub(crate) mod timers;
+pub(crate) mod tombstones;
 mod tx;
 mod value;
+pub(crate) mod votes;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -52,6 +63,8 @@ pub(crate) struct Signals {
     pub(crate) outbox: watch::Sender<u64>,
     /// When the first of the messages that are held back is due.
     pub(crate) holds: watch::Sender<Option<u64>>,
+    /// When the first chore is due: see [`crate::chores`].
+    pub(crate) chores: watch::Sender<Option<u64>>,
 }
 
 enum Command {

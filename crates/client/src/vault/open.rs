@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use crate::{ClientError, StoreKey};
 
 /// The schema's versions, in order; `user_version` says how many are in place.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// How long a process that is about to end may still have the file.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(2);
@@ -32,13 +33,15 @@ pub(super) fn open(path: &Path, key: &StoreKey) -> Result<Connection, ClientErro
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON;
+         PRAGMA foreign_keys = OFF;
          PRAGMA secure_delete = ON;
          PRAGMA temp_store = MEMORY;",
     )
     .map_err(opening)?;
     db.set_prepared_statement_cache_capacity(128);
+    // A table that others refer to can only be replaced while nothing is checked.
     migrate(&db)?;
+    db.execute_batch("PRAGMA foreign_keys = ON")?;
     Ok(db)
 }
 

@@ -1,4 +1,4 @@
-//! The table `outbox`: messages of ours that the server has not answered for.
+//! The table `outbox`: what the server has not answered for.
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use sotto_ids::{AccountUuid, ClientMsgId};
@@ -8,19 +8,70 @@ use super::value;
 /// A row, without what was encrypted.
 pub(crate) struct Entry {
     pub(crate) seq: u64,
-    /// The message in the history.
-    pub(crate) position: u64,
+    pub(crate) what: What,
     pub(crate) peer: AccountUuid,
+    pub(crate) class: i32,
+    pub(crate) ttl_s: u32,
+    /// Whether one's other devices are told, once it is accepted.
+    pub(crate) tell_own: bool,
     /// Set when it was first encrypted.
     pub(crate) counter: Option<u64>,
     pub(crate) client_msg_id: Option<ClientMsgId>,
 }
 
-/// Puts a message of the history at the end.
-pub(crate) fn insert(db: &Connection, position: u64, peer: AccountUuid) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT INTO outbox (position, peer) VALUES (?1, ?2)")?
-        .execute((position, peer.as_bytes()))?;
+/// What is sent.
+pub(crate) enum What {
+    /// The message at this position of the history.
+    Message(u64),
+    /// An encoded content.
+    Content(Vec<u8>),
+}
+
+impl What {
+    pub(crate) fn position(&self) -> Option<u64> {
+        match self {
+            Self::Message(position) => Some(*position),
+            Self::Content(_) => None,
+        }
+    }
+}
+
+/// Something that is to be sent.
+pub(crate) struct NewEntry {
+    pub(crate) what: What,
+    pub(crate) peer: AccountUuid,
+    pub(crate) class: i32,
+    pub(crate) ttl_s: u32,
+    pub(crate) tell_own: bool,
+}
+
+/// Puts something at the end.
+pub(crate) fn insert(db: &Connection, new: &NewEntry) -> rusqlite::Result<()> {
+    let content = match &new.what {
+        What::Message(_) => None,
+        What::Content(content) => Some(content),
+    };
+    db.prepare_cached(
+        "INSERT INTO outbox (position, content, peer, class, ttl_s, tell_own)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute((
+        new.what.position(),
+        content,
+        new.peer.as_bytes(),
+        new.class,
+        new.ttl_s,
+        new.tell_own,
+    ))?;
     Ok(())
+}
+
+/// The row of a message of the history, and whether it was encrypted: then the server
+/// may have it.
+pub(crate) fn of_message(db: &Connection, position: u64) -> rusqlite::Result<Option<(u64, bool)>> {
+    db.prepare_cached("SELECT seq, client_msg_id IS NOT NULL FROM outbox WHERE position = ?1")?
+        .query_row([position], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }
 
 /// Who waits for what: number and peer of up to `limit` rows after `seq`, in order.
@@ -95,10 +146,17 @@ pub(crate) fn count(db: &Connection) -> rusqlite::Result<u64> {
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let id: Option<[u8; 16]> = row.get("client_msg_id")?;
+    let what = match row.get("position")? {
+        Some(position) => What::Message(position),
+        None => What::Content(row.get("content")?),
+    };
     Ok(Entry {
         seq: row.get("seq")?,
-        position: row.get("position")?,
+        what,
         peer: value::uuid(row, "peer")?,
+        class: row.get("class")?,
+        ttl_s: row.get("ttl_s")?,
+        tell_own: row.get("tell_own")?,
         counter: row.get("counter")?,
         client_msg_id: id.and_then(|bytes| ClientMsgId::try_from(bytes.as_slice()).ok()),
     })

@@ -65,3 +65,20 @@ pub(crate) fn may_reset(
         .execute((with.account.as_bytes(), u32::from(with.device), now_ms, pause_ms))?;
     Ok(changed > 0)
 }
+
+/// A content that counts was encrypted in this session.
+pub(crate) fn set_counted(db: &Connection, with: DeviceAddress) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE sessions SET counted = 1 WHERE uuid = ?1 AND device = ?2 AND counted = 0",
+    )?
+    .execute((with.account.as_bytes(), u32::from(with.device)))?;
+    Ok(())
+}
+
+/// Whether one ever was.
+pub(crate) fn is_counted(db: &Connection, with: DeviceAddress) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE uuid = ?1 AND device = ?2 AND counted)",
+    )?
+    .query_row((with.account.as_bytes(), u32::from(with.device)), |row| row.get(0))
+}

@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Command, Job, Signals, Tx, VaultOptions, chains::ChainCache, held, open, outbox, tx::Effects,
+    Command, Job, Signals, Tx, VaultOptions, chains::ChainCache, held, messages, open, outbox,
+    presence, receipts, tx::Effects,
 };
 use crate::ClientError;
 
@@ -17,7 +18,12 @@ pub(super) fn run(
     let db = open::open(&options.path, &options.key).and_then(|db| {
         options.signals.announce(
             &db,
-            &Effects { outbox_changed: true, holds_changed: true, ..Effects::default() },
+            &Effects {
+                outbox_changed: true,
+                holds_changed: true,
+                chores_changed: true,
+                ..Effects::default()
+            },
         )?;
         Ok(db)
     });
@@ -116,6 +122,10 @@ impl Signals {
         }
         if effects.holds_changed {
             self.holds.send_replace(held::next_due(db)?);
+        }
+        if effects.chores_changed {
+            let due = [receipts::next_due(db)?, messages::next_end(db)?, presence::next_end(db)?];
+            self.chores.send_replace(due.into_iter().flatten().min());
         }
         Ok(())
     }

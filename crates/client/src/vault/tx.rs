@@ -20,6 +20,7 @@ pub(super) struct Effects {
     pub(super) events: Vec<Event>,
     pub(super) outbox_changed: bool,
     pub(super) holds_changed: bool,
+    pub(super) chores_changed: bool,
 }
 
 impl Tx<'_> {
@@ -36,6 +37,11 @@ impl Tx<'_> {
     /// Messages are held back, or no longer.
     pub(crate) fn holds_changed(&mut self) {
         self.effects.holds_changed = true;
+    }
+
+    /// There is something to do at another time than before.
+    pub(crate) fn chores_changed(&mut self) {
+        self.effects.chores_changed = true;
     }
 
     /// Does all of `work` or, if it fails, nothing of it.

@@ -1,12 +1,22 @@
 //! What stands inside a ciphertext.
 
+mod body;
+mod kind;
+mod padding;
+
 use prost::Message as _;
 use sotto_identity::State;
-use sotto_ids::limits::{MAX_CHAIN_OPS, MAX_TEXT_CHARS};
-use sotto_proto::content::{self as pb, content::Body as PbBody};
-use uuid::Uuid;
+use sotto_ids::limits::{MAX_CHAIN_OPS, MAX_TIMER_SECONDS};
+use sotto_proto::content as pb;
 
-use crate::{Body, ClientError, MessageId};
+#[cfg(test)]
+pub(crate) use self::padding::padded_len;
+pub(crate) use self::{
+    body::{check, check_text, timer, timer_seconds},
+    kind::{Kind, Reference, Sync, check_emoji, options},
+    padding::{pad, unpad},
+};
+use crate::{Body, MessageId};
 
 const VERSION: u32 = 1;
 
@@ -22,7 +32,10 @@ pub(crate) struct Content {
     pub(crate) sent_at_ms: u64,
     pub(crate) sender_head: Option<Head>,
     pub(crate) recipient_head: Option<Head>,
-    pub(crate) text: String,
+    /// Seconds from being read to being deleted; 0 for never.
+    pub(crate) expire_after_s: u32,
+    pub(crate) reply_to: Option<Reference>,
+    pub(crate) kind: Kind,
 }
 
 /// How far somebody says that a chain goes.
@@ -38,79 +51,103 @@ impl Head {
     }
 }
 
-/// Refuses a text that is empty or too long.
-pub(crate) fn check_text(text: &str) -> Result<(), ClientError> {
-    let characters = text.chars().count();
-    if (1..=MAX_TEXT_CHARS).contains(&characters) {
-        Ok(())
-    } else {
-        Err(ClientError::TextLength { characters })
+fn head_to_pb(head: Head) -> pb::Head {
+    pb::Head { seq: head.seq, hash: head.hash.to_vec() }
+}
+
+fn head_from_pb(head: pb::Head) -> Result<Head, &'static str> {
+    match head.hash.try_into() {
+        Ok(hash) if head.seq < MAX_CHAIN_OPS => Ok(Head { seq: head.seq, hash }),
+        _ => Err("malformed_content"),
     }
 }
 
 impl Content {
+    /// Something that is not counted yet, and says nothing of chains.
+    pub(crate) fn new(id: MessageId, sent_at_ms: u64, kind: Kind) -> Self {
+        Self {
+            id,
+            counter: 0,
+            sent_at_ms,
+            sender_head: None,
+            recipient_head: None,
+            expire_after_s: 0,
+            reply_to: None,
+            kind,
+        }
+    }
+
+    /// The bytes, not padded yet.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let head = |head: Head| pb::Head { seq: head.seq, hash: head.hash.to_vec() };
         pb::Content {
             v: VERSION,
             message_id: self.id.as_bytes().to_vec(),
             counter: self.counter,
             sent_at_ms: self.sent_at_ms,
-            sender_head: self.sender_head.map(head),
-            recipient_head: self.recipient_head.map(head),
-            body: Some(PbBody::Text(pb::Text { body: self.text.clone() })),
+            sender_head: self.sender_head.map(head_to_pb),
+            recipient_head: self.recipient_head.map(head_to_pb),
+            expire_after_s: self.expire_after_s,
+            reply_to: self.reply_to.map(Reference::to_pb),
+            body: self.kind.to_pb(),
         }
         .encode_to_vec()
     }
 
-    /// Reads a plaintext; the error is a stable word for what is wrong with it.
+    /// Reads what was padded; the error is a stable word for what is wrong with it.
     pub(crate) fn decode(plaintext: &[u8]) -> Result<Self, &'static str> {
         let content = pb::Content::decode(plaintext).map_err(|_| "malformed_content")?;
         if content.v != VERSION {
-            return Err("unknown_content");
+            return Err(UNKNOWN);
         }
-        let id = Uuid::from_slice(&content.message_id)
-            .ok()
-            .filter(|id| id.get_version_num() == 7)
-            .ok_or("malformed_content")?;
-        if content.counter > MAX_COUNTER || content.sent_at_ms > MAX_COUNTER {
+        let id = kind::message_id(&content.message_id)?;
+        if id.0.get_version_num() != 7
+            || content.counter > MAX_COUNTER
+            || content.sent_at_ms > MAX_COUNTER
+        {
             return Err("malformed_content");
         }
-        let head = |head: pb::Head| match head.hash.try_into() {
-            Ok(hash) if head.seq < MAX_CHAIN_OPS => Ok(Head { seq: head.seq, hash }),
-            _ => Err("malformed_content"),
-        };
-        let Some(PbBody::Text(pb::Text { body: text })) = content.body else {
-            return Err("unknown_content");
-        };
-        check_text(&text).map_err(|_| "text_length")?;
+        if content.expire_after_s > MAX_TIMER_SECONDS {
+            return Err("timer_length");
+        }
         Ok(Self {
-            id: MessageId(id),
+            id,
             counter: content.counter,
             sent_at_ms: content.sent_at_ms,
-            sender_head: content.sender_head.map(head).transpose()?,
-            recipient_head: content.recipient_head.map(head).transpose()?,
-            text,
+            sender_head: content.sender_head.map(head_from_pb).transpose()?,
+            recipient_head: content.recipient_head.map(head_from_pb).transpose()?,
+            expire_after_s: content.expire_after_s,
+            reply_to: content.reply_to.as_ref().map(Reference::from_pb).transpose()?,
+            kind: Kind::from_pb(content.body)?,
         })
     }
+}
 
-    pub(crate) fn into_body(self) -> Body {
-        Body::Text(self.text)
+/// The word for what a later version can read.
+pub(crate) const UNKNOWN: &str = "unknown_content";
+
+/// What stored bytes say, as far as this version knows. What an earlier one could not
+/// read shows up by itself once this one can.
+pub(crate) fn stored_body(content: &[u8]) -> Body {
+    match Content::decode(content).map(|content| content.kind) {
+        Ok(Kind::Body(body)) => body,
+        Ok(_) | Err(UNKNOWN) => Body::Unsupported,
+        Err(reason) => Body::Unreadable { reason: reason.to_owned() },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sotto_ids::limits::MAX_TEXT_CHARS;
+
     use super::*;
 
     fn content(text: &str) -> Content {
+        let id = MessageId(uuid::Builder::from_unix_timestamp_millis(9, &[1; 10]).into_uuid());
+        let kind = Kind::Body(Body::Text(text.to_owned()));
         Content {
-            id: MessageId(uuid::Builder::from_unix_timestamp_millis(9, &[1; 10]).into_uuid()),
             counter: 7,
-            sent_at_ms: 1_700_000_000_123,
             sender_head: Some(Head { seq: 3, hash: [4; 32] }),
-            recipient_head: None,
-            text: text.to_owned(),
+            ..Content::new(id, 1_700_000_000_123, kind)
         }
     }
 
@@ -120,7 +157,7 @@ mod tests {
 
         let decoded = Content::decode(&content(text).encode()).ok().unwrap();
 
-        assert_eq!(decoded.text, text);
+        assert!(decoded.kind == Kind::Body(Body::Text(text.to_owned())));
         assert_eq!((decoded.counter, decoded.sent_at_ms), (7, 1_700_000_000_123));
         assert!(decoded.sender_head == Some(Head { seq: 3, hash: [4; 32] }));
     }
@@ -158,5 +195,6 @@ mod tests {
         assert_eq!(Content::decode(&later).err(), Some("unknown_content"));
         assert_eq!(Content::decode(b"\xFF\xFF").err(), Some("malformed_content"));
         assert_eq!(Content::decode(b"").err(), Some("unknown_content"));
+        assert!(stored_body(&later) == Body::Unsupported);
     }
 }
