@@ -1,9 +1,11 @@
 //! Whole-system tests: real processes, real stores, the real client library, and
 //! nothing else. Here are the people who act in them; the stories are in `tests/`.
 
+pub mod front;
 pub mod person;
 pub mod spans;
 
+pub use front::{Answer, Front};
 pub use person::Person;
 
 use std::time::Duration;

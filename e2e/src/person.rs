@@ -44,7 +44,27 @@ impl Person {
     ///
     /// When it does not work.
     pub async fn register(cluster: &Cluster, app: &str, name: &str, gateway: usize) -> Self {
-        let (config, store) = config(cluster, gateway);
+        Self::register_with(cluster, app, name, config(cluster, gateway)).await
+    }
+
+    /// The same, with a device that calls the REST API at another address: that of a
+    /// [`crate::Front`].
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn register_through(cluster: &Cluster, rest: &str, app: &str, name: &str) -> Self {
+        let (mut config, store) = config(cluster, 0);
+        config.rest = rest.parse().expect("the address of a front");
+        Self::register_with(cluster, app, name, (config, store)).await
+    }
+
+    async fn register_with(
+        cluster: &Cluster,
+        app: &str,
+        name: &str,
+        (config, store): (ClientConfig, TempDir),
+    ) -> Self {
         let app_token = cluster.app_token(app, name);
         let client = open(&config, &app_token).await;
         let phrase = RecoveryPhrase::generate(&mut StdRng::from_os_rng());

@@ -6,5 +6,6 @@ mod commands;
 mod conversations;
 mod crashes;
 mod devices;
+mod evil;
 mod outages;
 mod privacy;
