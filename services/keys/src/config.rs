@@ -1,5 +1,10 @@
 //! The section `[keys]` of the configuration.
 
+mod jwks;
+mod mailbox;
+mod public;
+mod registration;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +13,11 @@ use sotto_ids::{
     limits::{MAX_PREKEYS_PER_DEVICE, MAX_PREKEYS_PER_UPLOAD},
 };
 use sotto_kit::config::{Validate, require};
+
+pub use jwks::JwksConfig;
+pub use mailbox::MailboxConfig;
+pub use public::PublicConfig;
+pub use registration::{RegistrationConfig, RegistrationMode};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -21,10 +31,18 @@ pub struct KeysConfig {
     pub auth: AuthConfig,
     /// Which names people may take.
     pub handles: HandlesConfig,
+    /// How the key sets of apps are fetched.
+    pub jwks: JwksConfig,
+    /// The mailboxes through which devices are linked.
+    pub mailbox: MailboxConfig,
     /// How fast a chain may grow.
     pub ops: OpsConfig,
     /// How many prekeys lie ready.
     pub prekeys: PrekeysConfig,
+    /// What anybody may read of the deployment.
+    pub public: PublicConfig,
+    /// Who may open an account.
+    pub registration: RegistrationConfig,
     /// The tokens that devices get.
     pub token: TokenConfig,
 }
@@ -73,6 +91,13 @@ pub struct PrekeysConfig {
     pub stock: u16,
     /// A device with fewer than this left of a kind is told so. At most 100.
     pub low_water: u16,
+    /// A signed prekey that is older counts as stale in the metrics. Between 1d and
+    /// 365d.
+    #[serde(with = "humantime_serde")]
+    pub stale_after: Duration,
+    /// How often stale ones are counted. Between 1m and 30d.
+    #[serde(with = "humantime_serde")]
+    pub stale_count_every: Duration,
 }
 
 /// The section `[keys.token]`.
@@ -135,6 +160,16 @@ impl Validate for KeysConfig {
             "prekeys.low_water",
             "at most 100",
         );
+        within(
+            (DAY..=365 * DAY).contains(&prekeys.stale_after),
+            "prekeys.stale_after",
+            "between 1d and 365d",
+        );
+        within(
+            (MINUTE..=30 * DAY).contains(&prekeys.stale_count_every),
+            "prekeys.stale_count_every",
+            "between 1m and 30d",
+        );
 
         let token = &self.token;
         within((MINUTE..=HOUR).contains(&token.life), "token.life", "between 1m and 1h");
@@ -148,11 +183,17 @@ impl Validate for KeysConfig {
             "token.key_upkeep",
             "between 1s and 1m",
         );
+        self.jwks.validate(problems);
+        self.mailbox.validate(problems);
+        self.public.validate(problems);
+        self.registration.validate(problems);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sotto_kit::config::ByteSize;
+
     use super::*;
 
     #[derive(Deserialize)]
@@ -186,6 +227,8 @@ mod tests {
             config.ops.per_hour = 0;
             config.prekeys.stock = 201;
             config.prekeys.low_water = 101;
+            config.prekeys.stale_after = HOUR;
+            config.prekeys.stale_count_every = 31 * DAY;
             config.token.life = Duration::from_hours(2);
             config.token.key_rotation = MINUTE;
             config.token.key_upkeep = HOUR;
@@ -202,9 +245,46 @@ mod tests {
             "keys.ops.per_hour",
             "keys.prekeys.stock",
             "keys.prekeys.low_water",
+            "keys.prekeys.stale_after",
+            "keys.prekeys.stale_count_every",
             "keys.token.life",
             "keys.token.key_rotation",
             "keys.token.key_upkeep",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn every_bound_of_the_smaller_sections_is_watched() {
+        let problems = problems(|config| {
+            config.jwks.refresh_every = Duration::from_secs(1);
+            config.jwks.refetch_pause = Duration::ZERO;
+            config.jwks.timeout = Duration::from_secs(31);
+            config.jwks.max_body = ByteSize(1);
+            config.mailbox.ttl = Duration::from_secs(9);
+            config.mailbox.longest_wait = Duration::from_secs(61);
+            config.mailbox.look_every = Duration::from_millis(99);
+            config.mailbox.most_waiting = 0;
+            config.public.url = "https://chat.example/".to_owned();
+            config.public.count_every = Duration::from_secs(59);
+            config.registration.work_bits = 27;
+            config.registration.challenge_ttl = Duration::from_secs(9);
+        });
+        let names: Vec<_> =
+            problems.iter().filter_map(|problem| problem.split(':').next()).collect();
+        let expected = [
+            "keys.jwks.refresh_every",
+            "keys.jwks.refetch_pause",
+            "keys.jwks.timeout",
+            "keys.jwks.max_body",
+            "keys.mailbox.ttl",
+            "keys.mailbox.longest_wait",
+            "keys.mailbox.look_every",
+            "keys.mailbox.most_waiting",
+            "keys.public.url",
+            "keys.public.count_every",
+            "keys.registration.work_bits",
+            "keys.registration.challenge_ttl",
         ];
         assert_eq!(names, expected);
     }

@@ -4,11 +4,17 @@ use redis::RedisError;
 use serde_json::{Map, Value, json};
 use sotto_identity::ChainError;
 use sotto_ids::{Base64Bytes, DeviceId};
-use sotto_kit::fault::{Code, Fault, status};
+use sotto_kit::{
+    auth::AuthError,
+    fault::{Code, Fault, status},
+    limits::RateLimited,
+    read_only::ReadOnlyError,
+};
+use sotto_store::postgres::refuses_writes;
 
 use crate::{
     apps::AppTokenError,
-    domain::{Head, upload::UploadError},
+    domain::{Head, mailbox::MailboxError, registration::RegistrationError, upload::UploadError},
 };
 
 /// Why a request to the keys service failed.
@@ -21,6 +27,15 @@ pub enum KeysError {
     /// No account goes by this handle now.
     #[error("nobody goes by this handle")]
     UnknownHandle,
+    /// The name is of another domain than this deployment's.
+    #[error("this is the home of other accounts")]
+    OtherDomain,
+    /// What stands before a registration refuses it.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// A mailbox for linking cannot be used.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
     /// The caller is a device of another account.
     #[error("the account is not the caller's own")]
     NotYourAccount,
@@ -95,11 +110,20 @@ pub enum KeysError {
     /// The caller's app and the apps of the account do not let their users meet.
     #[error("users of the caller's app may not write to this account")]
     NotInteroperable,
+    /// The caller has claimed the bundles of this account too often.
+    #[error("the device has asked for the bundles of this account too often")]
+    TooManyClaims {
+        /// When the request may come again.
+        retry_after: Duration,
+    },
     /// The upload is refused.
     #[error(transparent)]
     Upload(#[from] UploadError),
 
     // Logging in.
+    /// The request needs a token.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// The token of the app is not taken.
     #[error(transparent)]
     AppToken(#[from] AppTokenError),
@@ -127,7 +151,13 @@ pub enum KeysError {
     // Ours.
     /// The database failed.
     #[error("the key database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// Nothing can be changed for now.
+    #[error(transparent)]
+    ReadOnly(#[from] ReadOnlyError),
+    /// The caller asks too much in too short a time.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
     /// Redis failed.
     #[error("redis failed")]
     Redis(#[from] RedisError),
@@ -148,9 +178,12 @@ pub enum KeysError {
 impl Fault for KeysError {
     fn code(&self) -> Code {
         match self {
-            Self::UnknownAccount | Self::UnknownHandle | Self::UnknownDevices { .. } => {
-                Code::NotFound
-            }
+            Self::UnknownAccount
+            | Self::UnknownHandle
+            | Self::OtherDomain
+            | Self::UnknownDevices { .. } => Code::NotFound,
+            Self::Registration(error) => error.code(),
+            Self::Mailbox(error) => error.code(),
             Self::NotYourAccount
             | Self::TooManyHandles { .. }
             | Self::DeviceRevoked
@@ -169,11 +202,14 @@ impl Fault for KeysError {
             | Self::HandleReserved
             | Self::MalformedAccount
             | Self::TooManyAccounts { .. } => Code::InvalidInput,
-            Self::OpRate { .. } => Code::TooManyRequests,
+            Self::OpRate { .. } | Self::TooManyClaims { .. } => Code::TooManyRequests,
             Self::UnknownChallenge | Self::WrongProof => Code::Unauthenticated,
+            Self::Auth(error) => error.code(),
             Self::Upload(error) => error.code(),
             Self::AppToken(error) => error.code(),
             Self::Database(error) => database_code(error),
+            Self::ReadOnly(error) => error.code(),
+            Self::RateLimited(error) => error.code(),
             Self::Redis(_) | Self::CutOff(_) => Code::Unavailable,
             Self::DamagedChain(_) | Self::Damaged(_) | Self::Signing(_) => Code::Internal,
         }
@@ -183,6 +219,9 @@ impl Fault for KeysError {
         match self {
             Self::UnknownAccount => "unknown_account",
             Self::UnknownHandle => "unknown_handle",
+            Self::OtherDomain => "other_domain",
+            Self::Registration(error) => error.reason(),
+            Self::Mailbox(error) => error.reason(),
             Self::NotYourAccount => "not_your_account",
             Self::WrongHome { .. } => "wrong_home",
             Self::AccountExists => "account_exists",
@@ -200,6 +239,8 @@ impl Fault for KeysError {
             Self::DeviceRevoked => "device_revoked",
             Self::DeviceExpired => "device_expired",
             Self::NotInteroperable => "not_interoperable",
+            Self::TooManyClaims { .. } => "too_many_claims",
+            Self::Auth(error) => error.reason(),
             Self::Upload(error) => error.reason(),
             Self::AppToken(error) => error.reason(),
             Self::UnknownChallenge => "unknown_challenge",
@@ -208,6 +249,8 @@ impl Fault for KeysError {
             Self::MalformedAccount => "malformed_account",
             Self::TooManyAccounts { .. } => "too_many_accounts",
             Self::Database(_) | Self::Redis(_) => "storage",
+            Self::ReadOnly(error) => error.reason(),
+            Self::RateLimited(error) => error.reason(),
             Self::DamagedChain(_) | Self::Damaged(_) => "damaged",
             Self::Signing(_) | Self::CutOff(_) => "internal",
         }
@@ -215,7 +258,11 @@ impl Fault for KeysError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::OpRate { retry_after } => Some(*retry_after),
+            Self::OpRate { retry_after } | Self::TooManyClaims { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::ReadOnly(error) => error.retry_after(),
+            Self::RateLimited(error) => error.retry_after(),
             _ => (self.code() == Code::Unavailable).then_some(Duration::from_secs(1)),
         }
     }
@@ -230,13 +277,31 @@ impl Fault for KeysError {
                 one("device_ids", json!(device_ids))
             }
             Self::Upload(error) => error.extra(),
+            Self::RateLimited(error) => error.extra(),
             _ => Map::new(),
+        }
+    }
+
+    fn problem_type(&self) -> Option<&'static str> {
+        match self {
+            Self::RateLimited(error) => error.problem_type(),
+            _ => None,
         }
     }
 }
 
 fn one(name: &str, value: Value) -> Map<String, Value> {
     [(name.to_owned(), value)].into_iter().collect()
+}
+
+impl From<sqlx::Error> for KeysError {
+    fn from(error: sqlx::Error) -> Self {
+        if refuses_writes(&error) {
+            ReadOnlyError::of_database().into()
+        } else {
+            Self::Database(error)
+        }
+    }
 }
 
 /// A database that is away or overtaxed is worth another try; so is a transaction

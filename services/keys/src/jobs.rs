@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use sotto_kit::{fault::chain, lifecycle::Lifecycle};
+use futures_util::StreamExt as _;
+use sotto_kit::{clock::millis, fault::chain, lifecycle::Lifecycle};
 
-use crate::{db, error::KeysError, ops::Keys};
+use crate::{cache, db, error::KeysError, metrics, ops::Keys};
 
 /// Looks over the token keys from time to time: publishes the next one of this
 /// process, and deletes those of all processes that no living token is signed with.
+/// Invites that are over go with them.
 pub(crate) fn keep_token_keys(keys: Keys, every: Duration, lifecycle: &Lifecycle) {
     let draining = lifecycle.draining();
     lifecycle.spawn("keys.token_keys", async move {
@@ -27,5 +29,57 @@ async fn look_over(keys: &Keys) -> Result<(), KeysError> {
     if deleted > 0 {
         tracing::info!(deleted, "old token keys deleted");
     }
+    db::invites::delete_expired(keys.clock.now_ms(), &keys.db).await?;
     Ok(())
+}
+
+/// How long before Redis is asked again for a channel that broke off.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// Listens for messages in mailboxes, once for all who wait in this process.
+pub(crate) fn listen_for_messages(keys: Keys, lifecycle: &Lifecycle) {
+    let draining = lifecycle.draining();
+    lifecycle.spawn("keys.mailboxes", async move {
+        draining.run_until_cancelled(hear(&keys)).await;
+    });
+}
+
+async fn hear(keys: &Keys) {
+    let mut is_away = false;
+    loop {
+        match cache::mailboxes::listen(&keys.redis).await {
+            Ok(mut messages) => {
+                is_away = false;
+                // Whatever came before this was not heard.
+                keys.waiting.wake_all();
+                while let Some(link) = messages.next().await {
+                    keys.waiting.wake(link);
+                }
+            }
+            Err(error) if !is_away => {
+                is_away = true;
+                tracing::warn!(error = chain(&error), "messages in mailboxes are not heard of");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+/// Counts the signed prekeys that have grown old, from time to time.
+pub(crate) fn count_stale_prekeys(keys: Keys, lifecycle: &Lifecycle) {
+    let draining = lifecycle.draining();
+    lifecycle.spawn("keys.stale_prekeys", async move {
+        let mut ticks = tokio::time::interval(keys.rules.prekeys.stale_count_every);
+        while draining.run_until_cancelled(ticks.tick()).await.is_some() {
+            let before_ms =
+                keys.clock.now_ms().saturating_sub(millis(keys.rules.prekeys.stale_after));
+            match db::signed_ec_prekeys::count_older(before_ms, &keys.db).await {
+                Ok(count) => metrics::stale_signed_prekeys(count),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "stale prekeys could not be counted");
+                }
+            }
+        }
+    });
 }

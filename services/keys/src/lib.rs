@@ -4,25 +4,31 @@
 //! # What it owns
 //!
 //! The Postgres schema `keys`: accounts, chains, handles, devices, prekeys, bindings
-//! of app users to accounts, and the public halves of the keys that sign tokens. In
-//! Redis, the challenges of logins. No other service reads or writes them.
+//! of app users to accounts, invites, and the public halves of the keys that sign
+//! tokens. In Redis, challenges, and the mailboxes through which devices are linked. No
+//! other service reads or writes them.
 //!
 //! # What it promises
 //!
 //! - A one-time prekey is handed out at most once, whatever fails in between, and
 //!   those who ask at the same time each get their own, while there are any (I-1).
+//! - One device cannot use up the one-time prekeys of another account: what it may claim
+//!   of each is limited, with Redis or without.
 //! - No prekey outlives its device: both hang on one row.
+//! - A device that is off its account, or whose certificate has ended, gets nothing done
+//!   here, however long its token is still good for (I-7).
 //! - A chain is linear. Of two appends at the same time one wins; ops of one request
 //!   stand or fall together, with the handle and the devices that they bring.
 //! - What it serves of a chain are the bytes that came.
+//! - The recovery set brings an account back with no token and no device, and nobody
+//!   who has the account key can hold it up.
 //! - A token is sold only for the word of a registered app and a proof by a live
 //!   device key, each for one use and one deployment.
 //!
 //! # What it does not do
 //!
 //! It never sees a private key of a user, and it does not judge whether an identity
-//! key is the right one: clients compare safety numbers. It does not limit how fast
-//! one caller may use up another's prekeys.
+//! key is the right one: clients compare safety numbers.
 
 mod apps;
 mod cache;
@@ -38,6 +44,7 @@ mod metrics;
 #[warn(clippy::future_not_send, reason = "tonic needs them to be")]
 mod ops;
 mod signer;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -51,14 +58,21 @@ use sotto_store::{device_changes::DeviceChanges, notices::Notices, places::Place
 use sqlx::PgPool;
 
 pub use apps::{AppConfig, AppTokenError, AppsConfig, Jwk};
-pub use config::{AuthConfig, HandlesConfig, KeysConfig, OpsConfig, PrekeysConfig, TokenConfig};
-pub use domain::{Head, upload::UploadError};
+pub use config::{
+    AuthConfig, HandlesConfig, JwksConfig, KeysConfig, MailboxConfig, OpsConfig, PrekeysConfig,
+    PublicConfig, RegistrationConfig, RegistrationMode, TokenConfig,
+};
+pub use domain::{
+    Head, mailbox::MailboxError, registration::RegistrationError, upload::UploadError,
+};
 pub use error::KeysError;
+pub use ops::{NewInvites, make_invites};
 
 use apps::Apps;
 use grpc::GrpcKeys;
-use ops::{Keys, Rules};
+use ops::{Keys, Population, Rules};
 use signer::{SharedRng, TokenSigner};
+use waiting::Waiting;
 
 /// The name of the role, and of its database role after `sotto_`.
 pub const ROLE: &str = "keys";
@@ -77,9 +91,14 @@ pub struct Stores {
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A key of an app is none. The configuration's own check finds it before.
-    #[error("the key of an app: {0}")]
+    /// A key of an app is none, or an app has none. The configuration's own check finds
+    /// it before.
+    #[error("the keys of the app {0}")]
     App(String),
+    /// The key sets of apps cannot be fetched from here: there are no certificates of
+    /// authorities, for one.
+    #[error("the client for the key sets of apps")]
+    HttpClient(#[source] reqwest::Error),
     /// The first token key could not be published.
     #[error("the token key could not be published")]
     TokenKey(#[source] KeysError),
@@ -97,10 +116,10 @@ pub async fn build(
     stores: Stores,
 ) -> Result<RoleParts, BuildError> {
     metrics::describe();
-    let Context { lifecycle, clock, domain, .. } = context;
+    let Context { lifecycle, clock, domain, limits, .. } = context.clone();
     let Stores { db, redis, places } = stores;
     let auth = config.auth;
-    let apps = Apps::new(apps, domain.clone(), auth.app_token_max_life, auth.app_token_leeway)?;
+    let apps = Apps::new(apps, domain.clone(), auth, config.jwks, &clock)?;
     let shared_domain: Arc<str> = domain.as_str().into();
     let rng = SharedRng::new(StdRng::from_os_rng());
     let signer =
@@ -117,8 +136,14 @@ pub async fn build(
         rng,
         clock: Arc::clone(&clock),
         domain: shared_domain,
+        limits,
         rules: Arc::new(Rules::new(&config)),
+        waiting: Waiting::new(usize::try_from(config.mailbox.most_waiting).unwrap_or(usize::MAX)),
+        population: Arc::new(Population::default()),
+        draining: lifecycle.draining(),
     };
+    jobs::listen_for_messages(keys.clone(), &lifecycle);
+    jobs::count_stale_prekeys(keys.clone(), &lifecycle);
     jobs::keep_token_keys(keys.clone(), config.token.key_upkeep, &lifecycle);
 
     let verifier = TokenVerifier::new(domain, Arc::new(keys.published_keys()), clock);
@@ -127,7 +152,7 @@ pub async fn build(
         routes.add_service(GrpcKeys(grpc_keys).into_service());
     });
     Ok(RoleParts {
-        http: Some(http::face(keys.clone(), verifier)),
+        http: Some(http::face(keys.clone(), verifier, &context)),
         grpc: Some(grpc),
         health: health(&keys),
     })

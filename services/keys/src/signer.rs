@@ -67,6 +67,15 @@ pub(crate) struct TokenSigner {
     renewing: tokio::sync::Mutex<()>,
 }
 
+/// Whom a token is for.
+pub(crate) struct Bearer {
+    pub(crate) account_id: AccountId,
+    pub(crate) device: DeviceId,
+    pub(crate) app: String,
+    /// When the certificate of the device ends, if it does.
+    pub(crate) not_after_ms: Option<u64>,
+}
+
 struct SigningKey {
     kid: String,
     key: EncodingKey,
@@ -137,17 +146,22 @@ impl TokenSigner {
         (key, public_key)
     }
 
-    /// Signs a token that ends after the configured life, and says when that is, in
-    /// milliseconds since 1970.
+    /// Signs a token that ends after the configured life, or with the certificate of
+    /// its device where that is sooner. Says when, in milliseconds since 1970.
     pub(crate) async fn sign(
         &self,
-        account_id: AccountId,
-        device: DeviceId,
-        app: String,
+        bearer: Bearer,
         db: &PgPool,
     ) -> Result<(String, u64), KeysError> {
+        let Bearer { account_id, device, app, not_after_ms } = bearer;
         let key = self.current(db).await?;
         let now_s = self.clock.now_ms() / 1000;
+        let life_ends_s = now_s + self.config.life.as_secs();
+        // Whole seconds, so that it may end a little before the certificate.
+        let exp = not_after_ms.map_or(life_ends_s, |end_ms| life_ends_s.min(end_ms / 1000));
+        if exp <= now_s {
+            return Err(KeysError::DeviceExpired);
+        }
         let claims = SottoClaims {
             iss: self.domain.to_string(),
             aud: self.domain.to_string(),
@@ -156,7 +170,7 @@ impl TokenSigner {
             app,
             jti: HEXLOWER.encode(&self.rng.bytes::<16>()),
             iat: now_s,
-            exp: now_s + self.config.life.as_secs(),
+            exp,
         };
 
         let mut header = Header::new(Algorithm::EdDSA);

@@ -42,12 +42,19 @@ enum Command {
         #[command(subcommand)]
         what: commands::ConfigCommand,
     },
+    /// Switches a deployment to read-only for maintenance, and back.
+    ReadOnly {
+        #[command(subcommand)]
+        what: commands::ReadOnlyCommand,
+    },
     /// Makes a key pair for an app's backend: the private half as a PEM file, the public
     /// half as a line for the configuration.
     AppKey(commands::AppKey),
     /// Signs a token for one of an app's users, as the app's backend would. For
     /// development and tests.
     AppToken(commands::AppToken),
+    /// Makes invites, one a line, for a deployment that takes nobody without one.
+    Invite(commands::Invite),
 }
 
 /// Where the configuration comes from.
@@ -80,7 +87,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Run { role, layers } => assembly::run(role, &config::load(&layers.files)?),
         Command::Migrate { layers } => commands::migrate(&config::load(&layers.files)?),
         Command::Config { what } => commands::config(what),
+        Command::ReadOnly { what } => commands::read_only(what),
         Command::AppKey(arguments) => commands::app_key(&arguments),
         Command::AppToken(arguments) => commands::app_token(&arguments),
+        Command::Invite(arguments) => commands::invite(&arguments),
     }
 }

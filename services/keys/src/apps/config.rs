@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sotto_kit::config::{Validate, require};
+use sotto_kit::{
+    config::{Validate, require},
+    limits::{Class, Rate},
+};
+use url::{Host, Url};
 
 use super::key::AppKey;
 
@@ -13,16 +17,24 @@ use super::key::AppKey;
 pub struct AppsConfig(pub BTreeMap<String, AppConfig>);
 
 /// The section `[apps.<id>]`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppConfig {
     /// The public keys that sign the tokens of its users: one, or two while they are
     /// being changed; at most 8.
+    #[serde(default)]
     pub keys: Vec<Jwk>,
+    /// In place of `keys`: where the app publishes them as a JWK set (RFC 7517 section
+    /// 5). `https`, or `http` on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_url: Option<Url>,
     /// The apps whose users may write to its users. It counts where both list each
     /// other.
     #[serde(default)]
     pub interop: Vec<String>,
+    /// What all of its users together may ask for, of the classes that have a ceiling.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<Class, Rate>,
 }
 
 /// A public key as a JWK (RFC 7517, RFC 8037): Ed25519 or P-256. There is no room
@@ -59,9 +71,19 @@ impl Validate for AppsConfig {
             require(problems, is_app_id(id), || {
                 format!("{section}: an app's id has 1 to 64 of the characters a-z, 0-9 and -")
             });
-            require(problems, (1..=MAX_KEYS).contains(&app.keys.len()), || {
-                format!("{section}.keys: must have between 1 and {MAX_KEYS} keys")
-            });
+            match &app.jwks_url {
+                None => require(problems, (1..=MAX_KEYS).contains(&app.keys.len()), || {
+                    format!("{section}.keys: must have between 1 and {MAX_KEYS} keys")
+                }),
+                Some(url) => {
+                    require(problems, app.keys.is_empty(), || {
+                        format!("{section}: give either keys or jwks_url")
+                    });
+                    require(problems, may_be_pinned(url), || {
+                        format!("{section}.jwks_url: must be https, or http on this machine")
+                    });
+                }
+            }
             let mut kids = BTreeSet::new();
             for jwk in &app.keys {
                 require(problems, kids.insert(&jwk.kid), || {
@@ -71,6 +93,9 @@ impl Validate for AppsConfig {
                     problems.push(format!("{section}.keys: the key `{}`: {flaw}", jwk.kid));
                 }
             }
+            for (class, rate) in &app.limits {
+                rate.validate(&format!("{section}.limits.{class}"), problems);
+            }
             for other in &app.interop {
                 require(problems, self.0.contains_key(other), || {
                     format!("{section}.interop: there is no app `{other}`")
@@ -78,6 +103,18 @@ impl Validate for AppsConfig {
             }
         }
     }
+}
+
+/// Whether a key set may be fetched from there: nobody on the way may change it.
+fn may_be_pinned(url: &Url) -> bool {
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_local);
+    is_safe && url.host().is_some() && url.username().is_empty() && url.password().is_none()
 }
 
 fn is_app_id(id: &str) -> bool {
@@ -122,6 +159,35 @@ mod tests {
     #[test]
     fn an_app_without_a_key_is_refused() {
         assert!(problem("[one]\nkeys = []").contains("apps.one.keys"));
+    }
+
+    #[test]
+    fn a_key_set_is_pinned_where_nobody_on_the_way_can_change_it() {
+        for url in [
+            "https://app.example/keys.json",
+            "http://127.0.0.1:1/k",
+            "http://[::1]/k",
+            "http://localhost:9000/k",
+        ] {
+            assert_eq!(problems(&format!("[one]\njwks_url = \"{url}\"")), [""; 0], "{url}");
+        }
+        for url in [
+            "http://app.example/k",
+            "ftp://app.example/k",
+            "http://localhost.example/k",
+            "https://user:pass@app.example/k",
+            "file:///etc/passwd",
+            "http://127.0.0.1@evil.example/",
+        ] {
+            let problem = problem(&format!("[one]\njwks_url = \"{url}\""));
+            assert!(problem.contains("apps.one.jwks_url"), "{url}: {problem}");
+        }
+    }
+
+    #[test]
+    fn keys_are_either_listed_or_pinned() {
+        let both = format!("[one]\nkeys = [{ED25519}]\njwks_url = \"https://app.example/k\"");
+        assert!(problem(&both).contains("either keys or jwks_url"));
     }
 
     #[test]

@@ -2,19 +2,28 @@
 //! whose users may write to each other.
 
 mod config;
+mod jwks;
 mod key;
+mod pinned;
 mod token;
 
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    time::Duration,
 };
+
+use sotto_kit::clock::SharedClock;
 
 pub use config::{AppConfig, AppsConfig, Jwk};
 pub use token::AppTokenError;
 
-use key::{AppKey, JwkFlaw};
+use key::AppKey;
+use pinned::{NoKeySet, PinnedKeys};
+
+use crate::{
+    BuildError,
+    config::{AuthConfig, JwksConfig},
+};
 
 /// The registered apps.
 pub(crate) struct Apps {
@@ -25,9 +34,47 @@ pub(crate) struct Apps {
 }
 
 struct App {
-    /// By kid. A kid belongs to its app: two apps may have keys of the same name.
-    keys: HashMap<String, AppKey>,
+    keys: AppKeys,
     interop: BTreeSet<String>,
+}
+
+/// The keys of one app, by kid. A kid belongs to its app: two apps may have keys of the
+/// same name, and neither is ever looked for among those of the other.
+enum AppKeys {
+    /// Those of the configuration.
+    Listed(HashMap<String, AppKey>),
+    /// Those that the app publishes.
+    Pinned(Box<PinnedKeys>),
+}
+
+impl AppKeys {
+    fn of(
+        id: &str,
+        app: &AppConfig,
+        jwks: JwksConfig,
+        clock: &SharedClock,
+    ) -> Result<Self, BuildError> {
+        if let Some(url) = &app.jwks_url {
+            let client = pinned::client(&jwks).map_err(BuildError::HttpClient)?;
+            let (id, url, clock) = (id.to_owned(), url.clone(), SharedClock::clone(clock));
+            return Ok(Self::Pinned(Box::new(PinnedKeys::new(id, url, client, jwks, clock))));
+        }
+        if app.keys.is_empty() {
+            return Err(BuildError::App(format!("{id} has none")));
+        }
+        let parse = |jwk: &Jwk| match AppKey::parse(jwk) {
+            Ok(key) => Ok((jwk.kid.clone(), key)),
+            Err(flaw) => Err(BuildError::App(format!("{id}: {flaw}"))),
+        };
+        Ok(Self::Listed(app.keys.iter().map(parse).collect::<Result<_, _>>()?))
+    }
+
+    async fn find(&self, kid: &str) -> Result<Option<AppKey>, NoKeySet> {
+        match self {
+            Self::Listed(keys) => Ok(keys.get(kid).cloned()),
+            Self::Pinned(keys) => keys.find(kid).await,
+        }
+    }
 }
 
 /// A user of an app, by the app's word.
@@ -52,24 +99,24 @@ impl fmt::Debug for Apps {
 }
 
 impl Apps {
-    /// `domain` is the audience that tokens must have; `max_life` and `leeway` are
-    /// the settings of `[keys.auth]`.
+    /// `domain` is the audience that tokens must have.
+    ///
+    /// An app without a key is refused, as is a key that is none: nothing would be left
+    /// to hold its tokens against.
     pub(crate) fn new(
         config: &AppsConfig,
         domain: String,
-        max_life: Duration,
-        leeway: Duration,
-    ) -> Result<Self, JwkFlaw> {
+        auth: AuthConfig,
+        jwks: JwksConfig,
+        clock: &SharedClock,
+    ) -> Result<Self, BuildError> {
         let mut registered = HashMap::new();
         for (id, app) in &config.0 {
-            let keys = app
-                .keys
-                .iter()
-                .map(|jwk| Ok((jwk.kid.clone(), AppKey::parse(jwk)?)))
-                .collect::<Result<_, JwkFlaw>>()?;
+            let keys = AppKeys::of(id, app, jwks, clock)?;
             let interop = app.interop.iter().cloned().collect();
             registered.insert(id.clone(), App { keys, interop });
         }
+        let (max_life, leeway) = (auth.app_token_max_life, auth.app_token_leeway);
         Ok(Self { registered, domain, max_life_s: max_life.as_secs(), leeway_s: leeway.as_secs() })
     }
 

@@ -8,10 +8,13 @@
 use serde::Deserialize;
 use sotto_kit::fault::{Code, Fault};
 
-use super::{AppUser, Apps, JwkFlaw};
+use super::{AppUser, Apps, NoKeySet};
 
 /// Longer tokens are not looked at.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// The longest name of a key.
+const MAX_KID_BYTES: usize = 128;
 
 /// The longest name that an app may have for a user.
 const MAX_SUBJECT_BYTES: usize = 255;
@@ -25,6 +28,9 @@ pub enum AppTokenError {
     /// Its `typ` is not `JWT`.
     #[error("the app token's typ is not JWT")]
     WrongType,
+    /// Its header brings a key, or says where to fetch one.
+    #[error("the app token brings a key along, or says where to find one")]
+    BringsKey,
     /// No registered app has this `iss`.
     #[error("the app token's iss is no app of this deployment")]
     UnknownApp,
@@ -52,17 +58,24 @@ pub enum AppTokenError {
     /// Its time is over.
     #[error("the app token has expired")]
     Expired,
+    /// The key set that the app publishes has not come yet.
+    #[error("the keys of the app cannot be fetched now")]
+    KeysUnavailable,
 }
 
 impl Fault for AppTokenError {
     fn code(&self) -> Code {
-        Code::Unauthenticated
+        match self {
+            Self::KeysUnavailable => Code::Unavailable,
+            _ => Code::Unauthenticated,
+        }
     }
 
     fn reason(&self) -> &'static str {
         match self {
             Self::Malformed => "app_token_malformed",
             Self::WrongType => "app_token_wrong_type",
+            Self::BringsKey => "app_token_brings_key",
             Self::UnknownApp => "app_token_unknown_app",
             Self::UnknownKey => "app_token_unknown_key",
             Self::WrongAlgorithm => "app_token_wrong_algorithm",
@@ -72,6 +85,7 @@ impl Fault for AppTokenError {
             Self::LivesTooLong => "app_token_lives_too_long",
             Self::NotYetValid => "app_token_not_yet_valid",
             Self::Expired => "app_token_expired",
+            Self::KeysUnavailable => "app_keys_unavailable",
         }
     }
 }
@@ -86,6 +100,26 @@ struct Header {
     /// RFC 7515 section 4.1.11: whoever does not know an extension refuses.
     #[serde(default)]
     crit: Option<serde_json::Value>,
+    /// Sections 4.1.2 to 4.1.6, and what is taken for one of them by mistake: whoever
+    /// signs could name its own key.
+    #[serde(default)]
+    jku: Option<serde_json::Value>,
+    #[serde(default)]
+    jwk: Option<serde_json::Value>,
+    #[serde(default)]
+    x5u: Option<serde_json::Value>,
+    #[serde(default)]
+    x5c: Option<serde_json::Value>,
+    #[serde(default)]
+    jwks_uri: Option<serde_json::Value>,
+}
+
+impl Header {
+    fn brings_key(&self) -> bool {
+        [&self.jku, &self.jwk, &self.x5u, &self.x5c, &self.jwks_uri]
+            .into_iter()
+            .any(Option::is_some)
+    }
 }
 
 #[derive(Deserialize)]
@@ -117,7 +151,7 @@ struct Claims {
 
 impl Apps {
     /// Whom the token vouches for.
-    pub(crate) fn verify(&self, token: &str, now_ms: u64) -> Result<AppUser, AppTokenError> {
+    pub(crate) async fn verify(&self, token: &str, now_ms: u64) -> Result<AppUser, AppTokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AppTokenError::Malformed);
         }
@@ -130,10 +164,16 @@ impl Apps {
         if header.typ.as_deref() != Some("JWT") {
             return Err(AppTokenError::WrongType);
         }
+        if header.brings_key() {
+            return Err(AppTokenError::BringsKey);
+        }
 
         let issuer: Issuer = part(payload).ok_or(AppTokenError::UnknownApp)?;
         let app = self.registered.get(&issuer.iss).ok_or(AppTokenError::UnknownApp)?;
-        let key = header.kid.and_then(|kid| app.keys.get(&kid)).ok_or(AppTokenError::UnknownKey)?;
+        let kid = header.kid.filter(|kid| kid.len() <= MAX_KID_BYTES);
+        let kid = kid.ok_or(AppTokenError::UnknownKey)?;
+        let key = app.keys.find(&kid).await.map_err(|NoKeySet| AppTokenError::KeysUnavailable)?;
+        let key = key.ok_or(AppTokenError::UnknownKey)?;
         if header.alg != key.algorithm_name() {
             return Err(AppTokenError::WrongAlgorithm);
         }
@@ -182,10 +222,4 @@ impl OneOrMany {
 fn part<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     let json = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
     serde_json::from_slice(&json).ok()
-}
-
-impl From<JwkFlaw> for crate::BuildError {
-    fn from(flaw: JwkFlaw) -> Self {
-        Self::App(flaw.to_string())
-    }
 }

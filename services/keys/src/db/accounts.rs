@@ -81,3 +81,8 @@ pub(crate) async fn advance(
     .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// How many there are. It looks at every row.
+pub(crate) async fn count(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM keys.accounts"#).fetch_one(db).await
+}

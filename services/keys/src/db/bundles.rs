@@ -1,7 +1,7 @@
 //! Bundles: the one statement that takes one-time prekeys off their shelves, and the
 //! one that says who may.
 
-use sotto_ids::{AccountId, AccountUuid, DeviceAddress};
+use sotto_ids::{AccountId, AccountUuid};
 use sqlx::PgExecutor;
 
 use crate::domain::bigint;
@@ -12,36 +12,25 @@ pub(crate) struct Reach {
     pub(crate) account_id: AccountId,
     /// The apps that the account is bound to.
     pub(crate) apps: Vec<String>,
-    /// Whether the caller is still a device of its account.
-    pub(crate) caller_is_live: bool,
 }
 
-/// Looks up both ends of a fetch. `None` where there is no such account.
+/// Looks up the account of a fetch. `None` where there is none.
 pub(crate) async fn find_reach(
     account: AccountUuid,
-    caller: DeviceAddress,
     db: impl PgExecutor<'_>,
 ) -> sqlx::Result<Option<Reach>> {
     let row = sqlx::query!(
         r#"
         SELECT account_id AS "account_id: [u8; 32]",
-               ARRAY (SELECT DISTINCT app FROM keys.bindings WHERE account = $1) AS "apps!",
-               EXISTS (SELECT FROM keys.shelves WHERE account = $2 AND device = $3)
-                   AS "caller_is_live!"
+               ARRAY (SELECT DISTINCT app FROM keys.bindings WHERE account = $1) AS "apps!"
         FROM keys.accounts
         WHERE account = $1
         "#,
         account.as_uuid(),
-        caller.account.as_uuid(),
-        caller.device.as_i16(),
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Reach {
-        account_id: AccountId::new(row.account_id),
-        apps: row.apps,
-        caller_is_live: row.caller_is_live,
-    }))
+    Ok(row.map(|row| Reach { account_id: AccountId::new(row.account_id), apps: row.apps }))
 }
 
 /// What a stranger needs to begin a session with one device, and what is left after.

@@ -12,6 +12,8 @@ pub(crate) struct Device {
     pub(crate) identity_key: Vec<u8>,
     pub(crate) is_revoked: bool,
     pub(crate) is_expired: bool,
+    /// Milliseconds since 1970 at which its certificate ends, if it does.
+    pub(crate) not_after_ms: Option<i64>,
 }
 
 /// Adds a device that the chain has certified.
@@ -69,7 +71,8 @@ pub(crate) async fn find(
         SELECT device_key AS "key: [u8; 32]",
                identity_key,
                revoked_at_seq IS NOT NULL AS "is_revoked!",
-               coalesce(not_after_ms <= $3, false) AS "is_expired!"
+               coalesce(not_after_ms <= $3, false) AS "is_expired!",
+               not_after_ms
         FROM keys.devices
         WHERE account = $1 AND device = $2
         "#,

@@ -10,6 +10,7 @@ pub(crate) mod chain_ops;
 pub(crate) mod device_sets;
 pub(crate) mod devices;
 pub(crate) mod handles;
+pub(crate) mod invites;
 pub(crate) mod last_resort_kyber_prekeys;
 pub(crate) mod one_time_ec_prekeys;
 pub(crate) mod one_time_kyber_prekeys;

@@ -24,6 +24,26 @@ pub(crate) async fn list(
     .await
 }
 
+/// All that are on the shelf, by rising ids.
+pub(crate) async fn list_all(
+    device: DeviceAddress,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<BarePrekey>> {
+    sqlx::query_as!(
+        BarePrekey,
+        r#"
+        SELECT key_id, public_key
+        FROM keys.one_time_ec_prekeys
+        WHERE account = $1 AND device = $2
+        ORDER BY key_id
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// How many are on the shelf.
 pub(crate) async fn count(device: DeviceAddress, db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(

@@ -1,7 +1,7 @@
 use sotto_ids::DeviceAddress;
 use sqlx::PgExecutor;
 
-use crate::domain::prekey::SignedPrekey;
+use crate::domain::prekey::{BarePrekey, SignedPrekey};
 
 /// Those of the keys with these ids that are on the shelf.
 pub(crate) async fn list(
@@ -19,6 +19,26 @@ pub(crate) async fn list(
         device.account.as_uuid(),
         device.device.as_i16(),
         key_ids,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// All that are on the shelf, by rising ids, without their signatures.
+pub(crate) async fn list_all(
+    device: DeviceAddress,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<BarePrekey>> {
+    sqlx::query_as!(
+        BarePrekey,
+        r#"
+        SELECT key_id, public_key
+        FROM keys.one_time_kyber_prekeys
+        WHERE account = $1 AND device = $2
+        ORDER BY key_id
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
     )
     .fetch_all(db)
     .await

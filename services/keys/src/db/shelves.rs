@@ -106,6 +106,8 @@ pub(crate) struct Stock {
     pub(crate) highest_one_time_ec: i32,
     pub(crate) highest_kyber: i32,
     pub(crate) signed_ec: Option<i32>,
+    /// Milliseconds since 1970.
+    pub(crate) signed_ec_published_at_ms: Option<i64>,
     pub(crate) last_resort_kyber: Option<i32>,
 }
 
@@ -125,6 +127,7 @@ pub(crate) async fn count(
                greatest(shelves.highest_one_time_kyber, shelves.highest_last_resort_kyber)
                    AS "highest_kyber!",
                signed_ec.key_id AS "signed_ec?",
+               signed_ec.published_at_ms AS "signed_ec_published_at_ms?",
                last_resort.key_id AS "last_resort_kyber?"
         FROM keys.shelves
         LEFT JOIN keys.signed_ec_prekeys AS signed_ec USING (account, device)

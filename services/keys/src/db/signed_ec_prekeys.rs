@@ -51,3 +51,14 @@ pub(crate) async fn replace(
     .await?;
     Ok(())
 }
+
+/// How many devices sign with a prekey that they published before `before_ms`. It looks
+/// at every row; those of devices whose certificate has ended are counted too.
+pub(crate) async fn count_older(before_ms: u64, db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM keys.signed_ec_prekeys WHERE published_at_ms < $1"#,
+        bigint(before_ms),
+    )
+    .fetch_one(db)
+    .await
+}

@@ -6,7 +6,10 @@ use sotto_ids::{DeviceId, Handle};
 pub(crate) struct Changes<'a> {
     pub(crate) added: Vec<&'a Device>,
     pub(crate) revoked: Vec<DeviceId>,
+    /// The handle that it claims.
     pub(crate) handle: Option<&'a Handle>,
+    /// Whether it goes by no handle from now on. It still holds those that it had.
+    pub(crate) drops_handle: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -23,6 +26,7 @@ impl<'a> Changes<'a> {
         Self {
             added: after.devices.values().filter(is_new).collect(),
             revoked: after.devices.values().filter(is_revoked).map(|device| device.id).collect(),
+            drops_handle: before.handle.is_some() && after.handle.is_none(),
             handle: after.handle.as_ref().filter(|handle| before.handle.as_ref() != Some(*handle)),
         }
     }

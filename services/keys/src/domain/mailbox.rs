@@ -57,9 +57,9 @@ impl<'de> Deserialize<'de> for LinkId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Slot {
-    /// What the new device says.
+    /// The first one.
     Request,
-    /// What the device of the account answers.
+    /// The one that answers it.
     Answer,
 }
 

@@ -2,8 +2,13 @@
 
 pub(crate) mod account_ref;
 pub(crate) mod changes;
+pub(crate) mod invite;
+pub(crate) mod mailbox;
 pub(crate) mod op_rate;
 pub(crate) mod prekey;
+pub(crate) mod public_name;
+pub(crate) mod recovery;
+pub(crate) mod registration;
 pub(crate) mod reserved;
 pub(crate) mod upload;
 

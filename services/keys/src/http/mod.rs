@@ -5,29 +5,38 @@ mod auth;
 mod body;
 mod bundles;
 mod handles;
+mod link;
 mod prekeys;
+mod well_known;
 
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use sotto_kit::{auth::TokenVerifier, service::HttpFace};
+use sotto_kit::{
+    auth::TokenVerifier,
+    service::{Context, HttpFace},
+};
 
 use crate::ops::Keys;
 
 /// All routes of the service. They bring what they need along, so that the routes of
 /// other roles may stand beside them.
-pub(crate) fn face(keys: Keys, verifier: TokenVerifier) -> HttpFace {
+pub(crate) fn face(keys: Keys, verifier: TokenVerifier, context: &Context) -> HttpFace {
+    let (limits, read_only) = context.http_data();
     let keys = web::Data::new(keys);
     let verifier = web::Data::new(verifier);
     Arc::new(move |app: &mut ServiceConfig| {
         let scopes = [
             web::scope("/v1/accounts").configure(accounts::routes).configure(bundles::routes),
             web::scope("/v1/auth").configure(auth::routes),
+            web::scope("/v1/link").configure(link::routes),
             web::scope("/v1/keys").configure(prekeys::routes),
             web::scope("/v1/u").configure(handles::routes),
         ];
         for scope in scopes {
+            let scope = scope.app_data(limits.clone()).app_data(read_only.clone());
             app.service(scope.app_data(keys.clone()).app_data(verifier.clone()));
         }
+        well_known::routes(&keys, &limits, app);
     })
 }

@@ -2,19 +2,33 @@
 
 use actix_web::web::{self, ServiceConfig};
 use serde::{Deserialize, Serialize};
-use sotto_kit::{auth::Caller, fault::Problem};
+use sotto_ids::Base64Bytes;
+use sotto_kit::{
+    auth::Caller,
+    fault::Problem,
+    http::{Endpoint, limited, to, writes},
+    limits::Class,
+};
 
 use super::body::{KeyBody, SignedKeyBody};
 use crate::{
     db::shelves::Stock,
-    ops::{Keys, Uploaded},
+    ops::{Keys, Published, Uploaded},
 };
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    app.route("/signed", web::put().to(publish_signed))
-        .route("/one-time", web::put().to(publish_one_time))
-        .route("/kyber", web::put().to(publish_kyber))
-        .route("/count", web::get().to(count));
+    let uploads = [
+        ("/signed", to(publish_signed)),
+        ("/one-time", to(publish_one_time)),
+        ("/kyber", to(publish_kyber)),
+    ];
+    for (path, route) in uploads {
+        let route = route.wrap(limited(Class::Upload)).wrap(writes());
+        app.service(Endpoint::at(path).put(route));
+    }
+    for (path, route) in [("/count", to(count)), ("/digest", to(digest))] {
+        app.service(Endpoint::at(path).get(route.wrap(limited(Class::Stock))));
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +58,17 @@ struct StockBody {
     highest_one_time_ec: i32,
     highest_kyber: i32,
     signed_ec: Option<i32>,
+    signed_ec_published_at_ms: Option<i64>,
     last_resort_kyber: Option<i32>,
+}
+
+#[derive(Debug, Serialize)]
+struct DigestBody {
+    digest: Base64Bytes,
+    signed_ec: Option<u32>,
+    last_resort_kyber: Option<u32>,
+    one_time_ec: Vec<u32>,
+    one_time_kyber: Vec<u32>,
 }
 
 /// `PUT /v1/keys/signed`
@@ -86,6 +110,24 @@ async fn count(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<StockB
     Ok(web::Json(stock.into()))
 }
 
+/// `GET /v1/keys/digest`
+async fn digest(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<DigestBody>, Problem> {
+    let published = keys.digest_prekeys(caller.device).await?;
+    Ok(web::Json(published.into()))
+}
+
+impl From<Published> for DigestBody {
+    fn from(published: Published) -> Self {
+        Self {
+            digest: Base64Bytes(published.digest.to_vec()),
+            signed_ec: published.signed_ec,
+            last_resort_kyber: published.last_resort_kyber,
+            one_time_ec: published.one_time_ec,
+            one_time_kyber: published.one_time_kyber,
+        }
+    }
+}
+
 impl From<Uploaded> for UploadedBody {
     fn from(uploaded: Uploaded) -> Self {
         Self { stored: uploaded.stored, known: uploaded.known, spent: uploaded.spent }
@@ -100,6 +142,7 @@ impl From<Stock> for StockBody {
             highest_one_time_ec: stock.highest_one_time_ec,
             highest_kyber: stock.highest_kyber,
             signed_ec: stock.signed_ec,
+            signed_ec_published_at_ms: stock.signed_ec_published_at_ms,
             last_resort_kyber: stock.last_resort_kyber,
         }
     }

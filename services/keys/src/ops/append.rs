@@ -1,7 +1,7 @@
 use prost::Message as _;
 use sotto_identity::{ChainError, SignedOp, State, decode_op, link_hash, replay};
 use sotto_ids::{AccountUuid, DeviceAddress, DeviceId};
-use sotto_kit::auth::Caller;
+use sotto_kit::auth::{AuthError, Caller};
 
 use super::{
     Keys,
@@ -10,10 +10,19 @@ use super::{
 };
 use crate::{
     db::{self, accounts::Account, chain_ops::StoredOp},
-    domain::{Head, account_ref::AccountRef, changes::Changes},
+    domain::{Head, account_ref::AccountRef, changes::Changes, recovery},
     error::KeysError,
     metrics,
 };
+
+/// By whose authority a request appends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Author<'a> {
+    /// A device of the account, which has a token.
+    Device(&'a Caller),
+    /// The recovery set, whose signatures are on the ops themselves.
+    RecoverySet,
+}
 
 /// What ops come to that are to be appended.
 enum Plan {
@@ -26,7 +35,7 @@ enum Plan {
 }
 
 impl Keys {
-    /// Appends ops to the caller's own chain, all of them or none, and returns the
+    /// Appends ops to the author's own chain, all of them or none, and returns the
     /// new head.
     ///
     /// Ops that the chain already holds at their place are passed over, so that a
@@ -37,9 +46,11 @@ impl Keys {
         &self,
         account: AccountRef,
         ops: Vec<SignedOp>,
-        caller: &Caller,
+        author: Author<'_>,
     ) -> Result<Head, KeysError> {
-        if !account.names(caller.account_id) {
+        if let Author::Device(caller) = author
+            && !account.names(caller.account_id)
+        {
             return Err(KeysError::NotYourAccount);
         }
         let most = self.rules.op_rate.burst();
@@ -50,13 +61,15 @@ impl Keys {
             return Err(KeysError::TooManyOps { most });
         }
 
-        let account = caller.device.account;
         // The second time the chain holds other ops at the place of ours, or ours: it
         // has moved on since the first time.
         for _ in 0..2 {
-            let found =
-                db::accounts::find(account, &self.db).await?.ok_or(KeysError::UnknownAccount)?;
-            match self.plan(found, ops.clone()).await? {
+            let found = self.find_account(account).await?;
+            // After the head: a device that is revoked from here on has moved it.
+            if let Author::Device(caller) = author {
+                self.check_live(caller.device).await?;
+            }
+            match self.plan(found, ops.clone(), author).await? {
                 Plan::Held => return Ok(found.head),
                 Plan::Moved => return Err(head_moved(found.head)),
                 Plan::Extend { before, links } => {
@@ -66,12 +79,16 @@ impl Keys {
                 }
             }
         }
-        let found =
-            db::accounts::find(account, &self.db).await?.ok_or(KeysError::UnknownAccount)?;
-        Err(head_moved(found.head))
+        Err(head_moved(self.find_account(account).await?.head))
     }
 
-    async fn plan(&self, found: Account, ops: Vec<SignedOp>) -> Result<Plan, KeysError> {
+    async fn plan(
+        &self,
+        found: Account,
+        ops: Vec<SignedOp>,
+        author: Author<'_>,
+    ) -> Result<Plan, KeysError> {
+        let by_device = matches!(author, Author::Device(_));
         let account = found.account_id.uuid();
         let stored = db::chain_ops::list(account, 0, found.head.seq, &self.db).await?;
         let rate = self.rules.op_rate;
@@ -82,12 +99,20 @@ impl Keys {
                 Some([]) => return Ok(Plan::Held),
                 Some(new) => new,
             };
-            let received = stored.iter().map(|op| op.received_at_ms);
-            let retry_after = rate.wait(received, new.len() as u64, now_ms);
+            let chain = decode(&stored)?;
+            if !by_device {
+                check_recovery(new, &chain)?;
+            }
+            let free = recovery::are_free(chain.iter().chain(new));
+            let (free, new_free) = free.split_at(chain.len());
+            let received = stored.iter().zip(free).filter(|(_, free)| !**free);
+            let received = received.map(|(op, _)| op.received_at_ms);
+            let arriving = new_free.iter().filter(|free| !**free).count() as u64;
+            let retry_after = rate.wait(received, arriving, now_ms);
             if !retry_after.is_zero() {
                 return Err(KeysError::OpRate { retry_after });
             }
-            let before = Box::new(state_of(&stored, &found)?);
+            let before = Box::new(state_of(&chain, &found)?);
             let links = extend(&before, new, now_ms)?;
             Ok(Plan::Extend { before, links })
         })
@@ -125,6 +150,7 @@ impl Keys {
         tx.commit().await?;
 
         metrics::ops_appended(links.len());
+        metrics::recovered(links.iter().filter(|link| link.is_recovery).count());
         if touched {
             self.tell_of_devices(account, &revoked).await;
         }
@@ -170,15 +196,27 @@ fn unheld<'a>(
     Ok(Some(rest))
 }
 
-/// Replays a chain of ours. It was verified when it came in; it is verified again,
-/// so that nobody who can write to the database can write ops.
-fn state_of(stored: &[StoredOp], found: &Account) -> Result<State, KeysError> {
-    let ops = stored
+/// Demands that what is new needs no token. A recovery that the chain holds already may
+/// stand before it in the request, where anybody could put it.
+fn check_recovery(new: &[SignedOp], chain: &[SignedOp]) -> Result<(), KeysError> {
+    let Some(first) = new.first().filter(|_| recovery::speak_for_themselves(new)) else {
+        return Err(AuthError::Missing.into());
+    };
+    Ok(recovery::check_signers(first, chain)?)
+}
+
+pub(super) fn decode(stored: &[StoredOp]) -> Result<Vec<SignedOp>, KeysError> {
+    stored
         .iter()
         .map(|op| SignedOp::decode(op.signed_op.as_slice()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| KeysError::Damaged("op"))?;
-    let state = replay(&ops).map_err(KeysError::DamagedChain)?;
+        .collect::<Result<_, _>>()
+        .map_err(|_| KeysError::Damaged("op"))
+}
+
+/// Replays a chain of ours. It was verified when it came in; it is verified again,
+/// so that nobody who can write to the database can write ops.
+pub(super) fn state_of(chain: &[SignedOp], found: &Account) -> Result<State, KeysError> {
+    let state = replay(chain).map_err(KeysError::DamagedChain)?;
     let is_whole = state.account_id == found.account_id && state.head == found.head.hash;
     if is_whole { Ok(state) } else { Err(KeysError::Damaged("chain")) }
 }

@@ -3,7 +3,10 @@ use std::time::Instant;
 use prost::Message as _;
 use sotto_identity::SignedOp;
 use sotto_ids::{AccountId, DeviceAddress, DeviceId};
-use sotto_kit::auth::Caller;
+use sotto_kit::{
+    auth::Caller,
+    limits::{Class, Subject, Take},
+};
 
 use super::Keys;
 use crate::{
@@ -55,6 +58,9 @@ impl Keys {
     /// itself. The keys are gone once this returns: a caller that never hears the
     /// answer has used them up. That is the safe side, as the other choice would give
     /// one key to two callers. A request that is refused uses up nothing.
+    ///
+    /// A device that asks too often for one account is refused, lest it drain the
+    /// account's one-time keys.
     #[tracing::instrument(name = "keys.fetch_bundles", skip_all)]
     pub(crate) async fn fetch_bundles(
         &self,
@@ -64,13 +70,11 @@ impl Keys {
     ) -> Result<Bundles, KeysError> {
         let started = Instant::now();
         let now_ms = self.clock.now_ms();
-        let reach = db::bundles::find_reach(account.uuid(), caller.device, &self.db)
+        self.check_live(caller.device).await?;
+        let reach = db::bundles::find_reach(account.uuid(), &self.db)
             .await?
             .filter(|reach| account.names(reach.account_id))
             .ok_or(KeysError::UnknownAccount)?;
-        if !reach.caller_is_live {
-            return Err(KeysError::DeviceRevoked);
-        }
         if !reach.apps.iter().any(|app| self.apps.may_meet(app, &caller.app)) {
             return Err(KeysError::NotInteroperable);
         }
@@ -79,6 +83,7 @@ impl Keys {
         if let (Some(ids), Some(numbers)) = (&wanted.devices, &only) {
             self.check_named(account, ids, numbers, now_ms).await?;
         }
+        self.check_claim(account, caller).await?;
         let is_own = account.names(caller.account_id);
         let except = (is_own && only.is_none()).then(|| caller.device.device.as_i16());
 
@@ -97,6 +102,17 @@ impl Keys {
         };
         let devices = taken.into_iter().map(DeviceBundle::try_from).collect::<Result<_, _>>()?;
         Ok(Bundles { account_id: found.account_id, head: found.head, ops, devices })
+    }
+
+    /// Demands that the caller has not claimed too much of this account. Beyond that it
+    /// gets no bundle at all: one without a one-time key would be a weaker one, and
+    /// whoever could ask for those could make everybody get them.
+    async fn check_claim(&self, account: AccountRef, caller: &Caller) -> Result<(), KeysError> {
+        let claim = Take::one(Class::Claim, Subject::Pair(caller.device, account.uuid()));
+        self.limits.take(&[claim]).await.check().map_err(|limited| {
+            metrics::claim_refused();
+            KeysError::TooManyClaims { retry_after: limited.retry_after }
+        })
     }
 
     /// Demands that the named devices can be served, before any of their keys is used

@@ -1,7 +1,7 @@
 //! New links of a chain: verified, then written with all that follows from them.
 
 use prost::Message as _;
-use sotto_identity::{ChainError, SignedOp, State, link_hash};
+use sotto_identity::{Body, ChainError, SignedOp, State, decode_op, link_hash};
 use sotto_ids::{AccountUuid, Handle};
 use sqlx::PgConnection;
 
@@ -18,13 +18,15 @@ use crate::{
 pub(super) struct Link {
     pub(super) op: StoredOp,
     pub(super) state: State,
+    /// Whether it brings the account back by its recovery set.
+    pub(super) is_recovery: bool,
 }
 
 impl Link {
     /// The first link of a chain.
     pub(super) fn genesis(signed: &SignedOp, now_ms: u64) -> Result<Self, ChainError> {
         let state = State::genesis(signed)?;
-        Ok(Self { op: stored(signed, now_ms), state })
+        Ok(Self { op: stored(signed, now_ms), state, is_recovery: false })
     }
 
     pub(super) const fn head(&self) -> Head {
@@ -42,10 +44,11 @@ pub(super) fn extend(
     for signed in ops {
         let before = links.last().map_or(state, |link| &link.state);
         let state = before.apply(signed)?;
-        links.push(Link { op: stored(signed, now_ms), state });
+        let is_recovery = matches!(decode_op(&signed.payload)?.body, Some(Body::Recover(_)));
+        links.push(Link { op: stored(signed, now_ms), state, is_recovery });
     }
-    if links.last().is_some_and(|link| link.state.rotation_due) {
-        return Err(ChainError::RotationDue);
+    if let Some(last) = links.last() {
+        last.state.check_whole()?;
     }
     Ok(links)
 }
@@ -77,6 +80,9 @@ impl Keys {
         for &device in &changes.revoked {
             db::devices::revoke(account, device, seq, &mut *tx).await?;
             db::shelves::delete(account, device, &mut *tx).await?;
+        }
+        if changes.drops_handle {
+            db::handles::retire(account, &mut *tx).await?;
         }
         if let Some(handle) = changes.handle {
             self.claim_handle(handle, account, now_ms, tx).await?;

@@ -2,10 +2,13 @@ use std::{fmt, time::Duration};
 
 use sotto_identity::{auth::proof_message, keys::verify_ed25519};
 use sotto_ids::{AccountId, AccountUuid, DeviceAddress, DeviceId};
-use sotto_kit::fault::Fault as _;
+use sotto_kit::{
+    fault::Fault as _,
+    limits::{Class, Subject, Take},
+};
 
 use super::Keys;
-use crate::{cache, db, error::KeysError, metrics};
+use crate::{cache, domain::from_bigint, error::KeysError, metrics, signer::Bearer};
 
 /// A challenge that was given out.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) expires_at_ms: u64,
     pub(crate) account: AccountUuid,
+    /// The app that vouched.
+    pub(crate) app: String,
 }
 
 impl fmt::Debug for Token {
@@ -62,7 +67,7 @@ impl Keys {
     pub(crate) async fn login(&self, login: Login) -> Result<Token, KeysError> {
         let result = self.check_and_sign(login).await;
         match &result {
-            Ok(_) => metrics::token_issued(),
+            Ok(token) => metrics::token_issued(&token.app),
             Err(error) => metrics::token_refused(error.reason()),
         }
         result
@@ -70,7 +75,7 @@ impl Keys {
 
     async fn check_and_sign(&self, login: Login) -> Result<Token, KeysError> {
         let now_ms = self.clock.now_ms();
-        let user = self.apps.verify(&login.app_token, now_ms)?;
+        let user = self.apps.verify(&login.app_token, now_ms).await?;
         // Before the proof is looked at: each challenge is worth one try.
         let challenge: [u8; 32] =
             login.challenge.as_slice().try_into().map_err(|_| KeysError::UnknownChallenge)?;
@@ -80,7 +85,8 @@ impl Keys {
 
         let account = login.account_id.uuid();
         let device = DeviceAddress::new(account, login.device);
-        let device_key = self.live_device_key(login.account_id, device, now_ms).await?;
+        self.find_account(login.account_id.into()).await?;
+        let found = self.check_live(device).await?;
         let message = proof_message(
             &self.domain,
             &challenge,
@@ -88,35 +94,26 @@ impl Keys {
             login.device,
             &login.app_token,
         );
-        if !verify_ed25519(&device_key, &message, &login.proof) {
+        if !verify_ed25519(&found.key, &message, &login.proof) {
             return Err(KeysError::WrongProof);
         }
+        // Not before: whoever knows the name of an account must not be able to use up
+        // what it may log in.
+        let tokens = [Subject::Account(account), Subject::App(&user.app)];
+        let tokens = tokens.map(|subject| Take::one(Class::Token, subject));
+        self.limits.take(&tokens).await.check()?;
 
         let mut connection = self.db.acquire().await?;
         self.bind(&user, account, now_ms, &mut connection).await?;
         drop(connection);
 
-        let (text, expires_at_ms) =
-            self.signer.sign(login.account_id, login.device, user.app, &self.db).await?;
-        Ok(Token { text, expires_at_ms, account })
-    }
-
-    async fn live_device_key(
-        &self,
-        account_id: AccountId,
-        device: DeviceAddress,
-        now_ms: u64,
-    ) -> Result<[u8; 32], KeysError> {
-        self.find_account(account_id.into()).await?;
-        let found = db::devices::find(device, now_ms, &self.db)
-            .await?
-            .ok_or_else(|| KeysError::UnknownDevices { device_ids: vec![device.device] })?;
-        if found.is_revoked {
-            return Err(KeysError::DeviceRevoked);
-        }
-        if found.is_expired {
-            return Err(KeysError::DeviceExpired);
-        }
-        Ok(found.key)
+        let bearer = Bearer {
+            account_id: login.account_id,
+            device: login.device,
+            app: user.app.clone(),
+            not_after_ms: found.not_after_ms.map(from_bigint),
+        };
+        let (text, expires_at_ms) = self.signer.sign(bearer, &self.db).await?;
+        Ok(Token { text, expires_at_ms, account, app: user.app })
     }
 }

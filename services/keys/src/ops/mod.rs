@@ -1,33 +1,50 @@
 //! The use cases, one group of verbs a file.
 
+mod admission;
 mod append;
 mod bundles;
 mod chain;
 mod count;
 mod device_sets;
+mod digest;
 mod hints;
+mod identity_document;
+mod invites;
 mod links;
+mod liveness;
 mod login;
+mod mailbox;
+mod population;
 mod publish;
 mod register;
 
 use std::sync::Arc;
 
-use sotto_kit::clock::SharedClock;
+use sotto_kit::{clock::SharedClock, limits::SharedLimiter};
 use sotto_store::{device_changes::DeviceChanges, notices::Notices, redis::Redis};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
+pub(crate) use admission::{Pass, Required, Work};
+pub(crate) use append::Author;
 pub(crate) use bundles::{Bundles, DeviceBundle, Wanted};
+pub(crate) use digest::Published;
+pub(crate) use identity_document::IdentityDocument;
+pub use invites::{NewInvites, make_invites};
 pub(crate) use login::Login;
+pub(crate) use population::Population;
 pub(crate) use publish::Uploaded;
 pub(crate) use register::Registration;
 
 use crate::{
     apps::Apps,
-    config::{AuthConfig, KeysConfig, PrekeysConfig},
+    config::{
+        AuthConfig, KeysConfig, MailboxConfig, PrekeysConfig, PublicConfig, RegistrationConfig,
+    },
     domain::{op_rate::OpRate, reserved::Reserved},
     error::KeysError,
     signer::{PublishedKeys, SharedRng, TokenSigner},
+    waiting::Waiting,
 };
 
 /// The keys service. Cheap to clone.
@@ -42,7 +59,13 @@ pub(crate) struct Keys {
     pub(crate) rng: SharedRng,
     pub(crate) clock: SharedClock,
     pub(crate) domain: Arc<str>,
+    /// For what a route does not know: accounts, pairs and apps.
+    pub(crate) limits: SharedLimiter,
     pub(crate) rules: Arc<Rules>,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) population: Arc<Population>,
+    /// From here on, requests that wait are answered with what there is.
+    pub(crate) draining: CancellationToken,
 }
 
 /// The settings in the form that the use cases want.
@@ -52,7 +75,10 @@ pub(crate) struct Rules {
     pub(crate) op_rate: OpRate,
     pub(crate) reserved: Reserved,
     pub(crate) handles_per_account: u16,
+    pub(crate) mailbox: MailboxConfig,
     pub(crate) prekeys: PrekeysConfig,
+    pub(crate) public: PublicConfig,
+    pub(crate) registration: RegistrationConfig,
 }
 
 impl Rules {
@@ -62,7 +88,10 @@ impl Rules {
             op_rate: OpRate::new(config.ops),
             reserved: Reserved::new(&config.handles.reserved),
             handles_per_account: config.handles.per_account,
+            mailbox: config.mailbox,
             prekeys: config.prekeys,
+            public: config.public.clone(),
+            registration: config.registration,
         }
     }
 }

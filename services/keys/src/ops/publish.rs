@@ -75,6 +75,7 @@ impl Keys {
         device: DeviceAddress,
     ) -> Result<Uploaded, KeysError> {
         check_size(raw.len())?;
+        self.check_live(device).await?;
         let upload = check_all(&raw, BarePrekey::check)?;
 
         let mut tx = self.db.begin().await?;
@@ -152,12 +153,7 @@ impl Keys {
 
     /// The key that the chain says the device signs its prekeys with.
     async fn identity_key(&self, device: DeviceAddress) -> Result<IdentityKey, KeysError> {
-        let found = db::devices::find(device, self.clock.now_ms(), &self.db)
-            .await?
-            .ok_or_else(|| KeysError::UnknownDevices { device_ids: vec![device.device] })?;
-        if found.is_revoked {
-            return Err(KeysError::DeviceRevoked);
-        }
+        let found = self.check_live(device).await?;
         IdentityKey::try_from(found.identity_key.as_slice())
             .map_err(|_| KeysError::Damaged("identity key"))
     }

@@ -2,16 +2,21 @@ use std::fmt;
 
 use sotto_identity::{SignedOp, State};
 use sotto_ids::AccountId;
+use sotto_kit::{
+    fault::Fault as _,
+    limits::{Class, Subject, Take},
+};
 
 use super::{
     Keys,
+    admission::Pass,
     links::{Link, extend},
     off_the_async_threads,
 };
 use crate::{
     apps::AppUser,
     db,
-    domain::{Head, changes::Changes},
+    domain::{Head, changes::Changes, invite::InviteHash, registration::RegistrationError},
     error::KeysError,
     metrics,
 };
@@ -23,6 +28,8 @@ pub(crate) struct Registration {
     pub(crate) ops: Vec<SignedOp>,
     /// Who the user is in the app that sends them.
     pub(crate) app_token: String,
+    /// What the deployment may ask for beside that.
+    pub(crate) pass: Pass,
 }
 
 impl fmt::Debug for Registration {
@@ -51,12 +58,26 @@ impl Keys {
         &self,
         registration: Registration,
     ) -> Result<Registered, KeysError> {
+        let result = self.check_and_register(registration).await;
+        if let Err(error) = &result {
+            metrics::registration_refused(error.reason());
+        }
+        result
+    }
+
+    async fn check_and_register(
+        &self,
+        registration: Registration,
+    ) -> Result<Registered, KeysError> {
         let now_ms = self.clock.now_ms();
-        let user = self.apps.verify(&registration.app_token, now_ms)?;
+        let user = self.apps.verify(&registration.app_token, now_ms).await?;
+        let of_app = Take::one(Class::Register, Subject::App(&user.app));
+        self.limits.take(&[of_app]).await.check()?;
         let most = self.rules.op_rate.burst();
         if registration.ops.len() as u64 + 1 > most {
             return Err(KeysError::TooManyOps { most });
         }
+        let invite = self.admit(&registration.genesis, &registration.pass).await?;
         let links = off_the_async_threads(move || {
             let genesis = Link::genesis(&registration.genesis, now_ms)?;
             let mut links = extend(&genesis.state, &registration.ops, now_ms)?;
@@ -71,7 +92,7 @@ impl Keys {
             return Err(KeysError::WrongHome { domain: self.domain.to_string() });
         }
 
-        self.write_registration(state, &links, &user, now_ms).await
+        self.write_registration(state, &links, &user, invite, now_ms).await
     }
 
     async fn write_registration(
@@ -79,6 +100,7 @@ impl Keys {
         state: &State,
         links: &[Link],
         user: &AppUser,
+        invite: Option<InviteHash>,
         now_ms: u64,
     ) -> Result<Registered, KeysError> {
         let account_id = state.account_id;
@@ -102,9 +124,16 @@ impl Keys {
             before = Some(&link.state);
         }
         self.bind(user, account, now_ms, &mut tx).await?;
+        // Last, as others may wait for the row; and in this transaction, so that nobody
+        // loses an invite to a registration that came to nothing.
+        if let Some(invite) = invite
+            && !db::invites::take(&invite, now_ms, &mut *tx).await?
+        {
+            return Err(RegistrationError::InviteSpent.into());
+        }
         tx.commit().await?;
 
-        metrics::account_registered();
+        metrics::account_registered(&user.app);
         metrics::ops_appended(links.len());
         Ok(Registered { account_id, head, is_new: true })
     }

@@ -17,15 +17,6 @@ fn ids(bundles: &Value) -> Vec<u64> {
     devices.iter().map(|device| device["device_id"].as_u64().unwrap()).collect()
 }
 
-impl TestKeys {
-    /// Adds a device to the person's account and logs it in.
-    async fn link(&self, person: &mut Person, id: u8) -> String {
-        let added = person.add_device(id, false);
-        self.append(person, &[added]).await.ok();
-        self.log_in(person, &self.socialink.token(&person.user), id).await
-    }
-}
-
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_bundle_has_what_a_session_needs(db: PgPool) {
     let keys = TestKeys::start(db).await;
@@ -195,6 +186,29 @@ async fn users_of_apps_that_list_each_other_may_meet(db: PgPool) {
     answer.refused(403, "not_interoperable");
 
     assert_eq!(keys.count(&alice.token).await["one_time_ec"], 8);
+}
+
+/// A handle is public, as the chain is: who finds it has no keys by that. Caught: a check
+/// that comes after the keys were taken.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_strangers_app_uses_up_no_keys_however_the_account_is_named(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let mut alice = keys.person_with_prekeys(9).await;
+    let op = alice.set_handle("alice");
+    keys.append(&alice, &[op]).await.ok();
+    let stranger = keys.person_of(&keys.island).await;
+    let found = keys.get("/v1/u/alice").await.ok();
+
+    for name in [&found["account_id"], &found["uuid"]] {
+        let path = format!("/v1/accounts/{}/bundles", name.as_str().unwrap());
+        for wanted in [json!({}), json!({ "device_ids": [1] }), json!({ "have": 0 })] {
+            let answer = keys.call(Method::POST, &path, Some(&stranger.token), Some(wanted)).await;
+            answer.refused(403, "not_interoperable");
+        }
+    }
+
+    let left = keys.count(&alice.token).await;
+    assert_eq!((&left["one_time_ec"], &left["one_time_kyber"]), (&json!(9), &json!(9)));
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]

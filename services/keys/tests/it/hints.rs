@@ -71,6 +71,23 @@ async fn a_revoked_device_loses_its_socket(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn all_devices_that_a_recovery_revokes_lose_their_sockets(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let mut alice = keys.person().await;
+    let ops = [alice.add_device(2, false), alice.add_device(3, true)];
+    keys.append(&alice, &ops).await.ok();
+    let mut changes = keys.listen_for_changes().await;
+    let (mut first, mut second) = (keys.connect(&alice, 1).await, keys.connect(&alice, 2).await);
+
+    let recover = alice.recover(&[(3, true)]);
+    keys.append_without_token(&alice, &[recover]).await.ok();
+
+    assert_eq!(next(&mut first).await, Notice::Revoked { connection: 7 });
+    assert_eq!(next(&mut second).await, Notice::Revoked { connection: 7 });
+    hear_of(&mut changes, alice.uuid()).await;
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn those_who_remember_devices_hear_when_they_change(db: PgPool) {
     let keys = TestKeys::start(db).await;
     let mut changes = keys.listen_for_changes().await;

@@ -3,15 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
-mod app_tokens;
 mod bundles;
 mod chain;
+mod claim_limits;
 mod claims;
+mod device_life;
 mod device_sets;
+mod digest;
 mod handles;
 mod harness;
 mod hints;
+mod key_sets;
 mod login;
+mod mailbox;
 mod prekeys;
+mod recovery;
 mod registration;
+mod registration_control;
 mod token_keys;
+mod token_pitfalls;
+mod well_known;

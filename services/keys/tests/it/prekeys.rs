@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::harness::{
-    TestKeys,
+    NOW_MS, TestKeys,
     person::base64,
     prekeys::{bare, ec_key, kyber_key},
 };
@@ -24,7 +24,7 @@ async fn an_empty_shelf_is_filled_and_counted(db: PgPool) {
     let alice = keys.person().await;
     let empty = json!({
         "one_time_ec": 0, "one_time_kyber": 0, "highest_one_time_ec": 0, "highest_kyber": 0,
-        "signed_ec": null, "last_resort_kyber": null,
+        "signed_ec": null, "signed_ec_published_at_ms": null, "last_resort_kyber": null,
     });
     assert_eq!(keys.count(&alice.token).await, empty);
 
@@ -32,7 +32,7 @@ async fn an_empty_shelf_is_filled_and_counted(db: PgPool) {
 
     let full = json!({
         "one_time_ec": 7, "one_time_kyber": 7, "highest_one_time_ec": 7, "highest_kyber": 1000,
-        "signed_ec": 1, "last_resort_kyber": 1000,
+        "signed_ec": 1, "signed_ec_published_at_ms": NOW_MS, "last_resort_kyber": 1000,
     });
     assert_eq!(keys.count(&alice.token).await, full);
 }

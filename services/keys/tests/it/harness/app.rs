@@ -42,10 +42,10 @@ impl App {
     /// The app's table in the configuration.
     pub(crate) fn registered(&self, interop: &[&str]) -> (String, AppConfig) {
         let interop = interop.iter().map(|&app| app.to_owned()).collect();
-        (self.id.to_owned(), AppConfig { keys: vec![self.jwk()], interop })
+        (self.id.to_owned(), AppConfig { keys: vec![self.jwk()], interop, ..AppConfig::default() })
     }
 
-    fn jwk(&self) -> Jwk {
+    pub(crate) fn jwk(&self) -> Jwk {
         let (kty, crv, x, y) = match &self.key {
             Key::Ed25519(pair) => ("OKP", "Ed25519", pair.public_key().as_ref(), None),
             Key::Es256(pair) => {

@@ -2,6 +2,7 @@
 
 mod answer;
 pub(crate) mod app;
+pub(crate) mod key_server;
 pub(crate) mod person;
 pub(crate) mod prekeys;
 mod serve;
@@ -14,7 +15,12 @@ use serde_json::{Value, json};
 use sotto_identity::SignedOp;
 use sotto_keys::{AppsConfig, KeysConfig, Stores};
 use sotto_kit::{
-    clock::TestClock, config::Validate as _, grpc, lifecycle::Lifecycle, service::Context,
+    clock::{SharedClock, TestClock},
+    config::Validate as _,
+    grpc,
+    lifecycle::Lifecycle,
+    limits::{SharedLimiter, Unlimited},
+    service::Context,
 };
 use sotto_proto::keys::keys_service_client::KeysServiceClient;
 use sotto_store::{places::Places, redis::Redis};
@@ -69,6 +75,7 @@ pub(crate) struct TestKeys {
     pub(crate) socialink: App,
     pub(crate) vignette: App,
     pub(crate) island: App,
+    pub(crate) lifecycle: Lifecycle,
     url: String,
     client: reqwest::Client,
 }
@@ -82,28 +89,56 @@ impl TestKeys {
     pub(crate) async fn start_with(db: PgPool, change: impl FnOnce(&mut KeysConfig)) -> Self {
         let mut config = Defaults::read().keys;
         change(&mut config);
+        Self::start_configured(db, config, |_| {}).await
+    }
+
+    /// A service with other apps in its configuration than the three.
+    pub(crate) async fn start_with_apps(db: PgPool, change: impl FnOnce(&mut AppsConfig)) -> Self {
+        Self::start_configured(db, Defaults::read().keys, change).await
+    }
+
+    pub(crate) async fn start_configured(
+        db: PgPool,
+        config: KeysConfig,
+        change: impl FnOnce(&mut AppsConfig),
+    ) -> Self {
         let apps = [App::ed25519("socialink"), App::es256("vignette"), App::ed25519("island")];
         let clock = Arc::new(TestClock::new(NOW_MS));
-        Self::start_replica(db, config, apps, clock, 40).await
+        Self::start_replica(db, config, (apps, change), clock, (40, Arc::new(Unlimited))).await
+    }
+
+    /// A service that limits what its callers ask for.
+    pub(crate) async fn start_limited(
+        db: PgPool,
+        limits: impl FnOnce(Redis, SharedClock) -> SharedLimiter,
+    ) -> Self {
+        let apps = [App::ed25519("socialink"), App::es256("vignette"), App::ed25519("island")];
+        let clock = Arc::new(TestClock::new(NOW_MS));
+        let limits = limits(connect_redis().await, clock.clone());
+        let apps = (apps, |_: &mut AppsConfig| {});
+        Self::start_replica(db, Defaults::read().keys, apps, clock, (40, limits)).await
     }
 
     /// Another replica of the same deployment.
     pub(crate) async fn second_replica(&self) -> Self {
         let apps = [self.socialink.clone(), self.vignette.clone(), self.island.clone()];
         let config = Defaults::read().keys;
-        Self::start_replica(self.db.clone(), config, apps, Arc::clone(&self.clock), 5).await
+        let apps = (apps, |_: &mut AppsConfig| {});
+        let clock = Arc::clone(&self.clock);
+        let few = (5, Arc::new(Unlimited) as SharedLimiter);
+        Self::start_replica(self.db.clone(), config, apps, clock, few).await
     }
 
     async fn start_replica(
         db: PgPool,
         config: KeysConfig,
-        apps: [App; 3],
+        (apps, change): ([App; 3], impl FnOnce(&mut AppsConfig)),
         clock: Arc<TestClock>,
-        connections: u32,
+        (connections, limits): (u32, SharedLimiter),
     ) -> Self {
         let redis = connect_redis().await;
         let [socialink, vignette, island] = apps;
-        let registered = AppsConfig(
+        let mut registered = AppsConfig(
             [
                 socialink.registered(&["vignette"]),
                 vignette.registered(&["socialink"]),
@@ -111,8 +146,10 @@ impl TestKeys {
             ]
             .into(),
         );
+        change(&mut registered);
         let lifecycle = Lifecycle::new();
         let context = Context::unlimited(lifecycle.clone(), clock.clone(), DOMAIN.to_owned());
+        let context = Context { limits, ..context };
         let stores = Stores {
             db: as_the_service_role(&db, connections, &lifecycle).await,
             redis: redis.clone(),
@@ -129,9 +166,27 @@ impl TestKeys {
             socialink,
             vignette,
             island,
+            lifecycle,
             url: format!("http://{http_address}"),
             client: reqwest::Client::new(),
         }
+    }
+
+    /// Builds a service with these apps, and nothing more.
+    pub(crate) async fn try_build(
+        db: PgPool,
+        apps: &AppsConfig,
+    ) -> Result<(), sotto_keys::BuildError> {
+        let redis = connect_redis().await;
+        let lifecycle = Lifecycle::new();
+        let clock = Arc::new(TestClock::new(NOW_MS));
+        let context = Context::unlimited(lifecycle.clone(), clock, DOMAIN.to_owned());
+        let stores = Stores {
+            db: as_the_service_role(&db, 1, &lifecycle).await,
+            redis: redis.clone(),
+            places: Places::new(redis, Duration::from_mins(1)),
+        };
+        sotto_keys::build(context, Defaults::read().keys, apps, stores).await.map(drop)
     }
 
     /// Sends a request and reads the answer, which is JSON or a chain.
@@ -153,6 +208,17 @@ impl TestKeys {
         let status = response.status();
         let bytes = response.bytes().await.unwrap().to_vec();
         Answer { status, bytes }
+    }
+
+    /// A request of any form, and the whole answer.
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        shape: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> reqwest::Response {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        shape(request).send().await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -233,6 +299,20 @@ impl TestKeys {
         self.call(Method::POST, &path, Some(&person.token), body).await
     }
 
+    /// Sends ops of a person's own chain without a token.
+    pub(crate) async fn append_without_token(&self, person: &Person, ops: &[SignedOp]) -> Answer {
+        let ops: Vec<Value> = ops.iter().map(op_json).collect();
+        let path = format!("/v1/accounts/{}/ops", person.id());
+        self.call(Method::POST, &path, None, Some(json!({ "ops": ops }))).await
+    }
+
+    /// Adds a device to the person's account and logs it in.
+    pub(crate) async fn link(&self, person: &mut Person, id: u8) -> String {
+        let added = person.add_device(id, false);
+        self.append(person, &[added]).await.ok();
+        self.log_in(person, &self.socialink.token(&person.user), id).await
+    }
+
     pub(crate) async fn put(&self, path: &str, token: &str, body: Value) -> Answer {
         self.call(Method::PUT, path, Some(token), Some(body)).await
     }
@@ -253,6 +333,16 @@ impl TestKeys {
         let one_time: Vec<Value> = (1..=one_time).map(|id| device.kyber(id)).collect();
         let body = json!({ "last_resort": device.kyber(1000), "one_time": one_time });
         self.put("/v1/keys/kyber", token, body).await.ok()
+    }
+
+    /// How many shelves a device has: one, or none.
+    pub(crate) async fn shelves_of(&self, person: &Person, device: u8) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM keys.shelves WHERE account = $1 AND device = $2")
+            .bind(person.uuid().as_uuid())
+            .bind(i16::from(device))
+            .fetch_one(&self.db)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn count(&self, token: &str) -> Value {

@@ -87,6 +87,8 @@ impl Device {
 /// Somebody with an account.
 pub(crate) struct Person {
     account: SigningKey,
+    /// What the words on paper stand for.
+    recovery: SigningKey,
     pub(crate) devices: BTreeMap<u8, Device>,
     pub(crate) ops: Vec<SignedOp>,
     pub(crate) state: State,
@@ -123,6 +125,7 @@ impl Person {
         Self {
             state: State::genesis(&genesis).unwrap(),
             account,
+            recovery: recovery_key,
             devices: [(1, device)].into(),
             ops: vec![genesis],
             user: String::new(),
@@ -194,6 +197,46 @@ impl Person {
 
     pub(crate) fn revoke_device(&mut self, id: u8) -> SignedOp {
         let op = self.draft(build::revoke_device(device_id(id)));
+        self.accept(op)
+    }
+
+    /// Recovers the account with the words: these devices stay, each as an admin or not.
+    pub(crate) fn recover(&mut self, keep: &[(u8, bool)]) -> SignedOp {
+        let (op, new) = self.draft_recover(keep, &self.recovery);
+        self.account = new;
+        self.accept(op)
+    }
+
+    /// The words, as a key.
+    pub(crate) fn words(&self) -> SigningKey {
+        self.recovery.clone()
+    }
+
+    /// A recovery by these words, which is in no copy of the chain.
+    pub(crate) fn draft_recover_by(&self, words: &SigningKey, keep: &[(u8, bool)]) -> SignedOp {
+        self.draft_recover(keep, words).0
+    }
+
+    fn draft_recover(&self, keep: &[(u8, bool)], by: &SigningKey) -> (SignedOp, SigningKey) {
+        let new = key();
+        let keep = keep.iter().map(|&(id, admin)| (device_id(id), admin)).collect();
+        let body = build::recover(new.verifying_key().to_bytes(), &keep);
+        (sign(&self.state.next_op(body, NOW_MS), &[by, &new]), new)
+    }
+
+    /// Replaces the words.
+    pub(crate) fn set_recovery(&mut self) -> SignedOp {
+        let new = key();
+        let keys = vec![new.verifying_key().to_bytes()];
+        let body = build::set_recovery(&Recovery { threshold: 1, keys, delay_s: 0 });
+        let op = sign(&self.state.next_op(body, NOW_MS), &[&self.recovery]);
+        self.recovery = new;
+        self.accept(op)
+    }
+
+    /// An op by the account key with any body.
+    pub(crate) fn op(&mut self, body: Body) -> SignedOp {
+        let op = self.draft(body);
         self.accept(op)
     }
 
