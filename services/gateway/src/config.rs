@@ -18,6 +18,12 @@ pub struct GatewayConfig {
     pub max_sockets: usize,
     /// Bytes of unfinished frames, over all sockets.
     pub max_partial_bytes: ByteSize,
+    /// The largest frame before a device has shown who it is.
+    pub max_unauthenticated_frame: ByteSize,
+    /// Which upgrades are let in.
+    pub admission: AdmissionConfig,
+    /// What a device may show instead of a token on its next socket.
+    pub resume: ResumeConfig,
     /// What holds for one socket.
     pub session: SessionConfig,
     /// What may wait for one socket.
@@ -30,6 +36,30 @@ pub struct GatewayConfig {
     pub resync: ResyncConfig,
     /// The end of the process.
     pub drain: DrainConfig,
+}
+
+/// The section `[gateway.admission]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdmissionConfig {
+    /// Upgrades a second, in the long run.
+    pub rate: u32,
+    /// Upgrades at once, after a while without any.
+    pub burst: u32,
+    /// Sockets that have shown a token and wait for their first page.
+    pub max_opening: usize,
+    /// The longest time after which a device that was turned away is told to come back.
+    #[serde(with = "humantime_serde")]
+    pub retry_after: Duration,
+}
+
+/// The section `[gateway.resume]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeConfig {
+    /// How long a ticket is good after its socket has ended.
+    #[serde(with = "humantime_serde")]
+    pub ttl: Duration,
 }
 
 /// The section `[gateway.session]`.
@@ -58,6 +88,19 @@ pub struct SessionConfig {
     pub poll_every: Duration,
     /// Sends without an outcome.
     pub max_pending_sends: u32,
+    /// How long an envelope may stay without an Ack before it is delivered again.
+    #[serde(with = "humantime_serde")]
+    pub redeliver_after: Duration,
+    /// How often an envelope is delivered again before the socket is closed.
+    pub redeliver_times: u32,
+    /// Frames a second, in the long run.
+    pub frames_per_second: u32,
+    /// Frames at once.
+    pub frames_burst: u32,
+    /// Sends and retractions a second, in the long run.
+    pub sends_per_second: u32,
+    /// Sends and retractions at once.
+    pub sends_burst: u32,
     /// How long a write may wait for the peer.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
@@ -138,12 +181,17 @@ pub struct ResyncConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DrainConfig {
-    /// The time over which sockets are closed, and told to come back.
+    /// The time over which sockets are closed.
     #[serde(with = "humantime_serde")]
     pub window: Duration,
     /// The pause between two batches of closes.
     #[serde(with = "humantime_serde")]
     pub batch_every: Duration,
+    /// The least number of sockets in a batch.
+    pub min_batch: usize,
+    /// The longest time after which a device is told to come back.
+    #[serde(with = "humantime_serde")]
+    pub reconnect_within: Duration,
 }
 
 impl Validate for GatewayConfig {
@@ -151,6 +199,17 @@ impl Validate for GatewayConfig {
         let mut check = Check(problems);
         check.number("max_sockets", self.max_sockets, 1, 200_000);
         check.size("max_partial_bytes", self.max_partial_bytes, MIB, 4096 * MIB);
+
+        let unauthenticated = self.max_unauthenticated_frame;
+        check.size("max_unauthenticated_frame", unauthenticated, 4 << 10, MAX_FRAME_BYTES);
+
+        let admission = &self.admission;
+        check.count("admission.rate", admission.rate, 1, 100_000);
+        check.count("admission.burst", admission.burst, 1, 100_000);
+        check.number("admission.max_opening", admission.max_opening, 1, 200_000);
+        check.time("admission.retry_after", admission.retry_after, SECOND, 300 * SECOND);
+
+        check.time("resume.ttl", self.resume.ttl, Duration::ZERO, 600 * SECOND);
 
         let session = &self.session;
         check.time("session.auth_timeout", session.auth_timeout, SECOND, 60 * SECOND);
@@ -160,8 +219,14 @@ impl Validate for GatewayConfig {
         check.number("session.page", session.page, 1, 1000);
         check.time("session.page_retry", session.page_retry, 100 * MS, 60 * SECOND);
         check.time("session.poll_every", session.poll_every, 10 * SECOND, DAY);
-        let pending = usize::try_from(session.max_pending_sends).unwrap_or(usize::MAX);
-        check.number("session.max_pending_sends", pending, 1, 1024);
+        check.count("session.max_pending_sends", session.max_pending_sends, 1, 1024);
+        let (after, least) = (session.redeliver_after, 5 * SECOND);
+        check.time("session.redeliver_after", after, least, 3600 * SECOND);
+        check.count("session.redeliver_times", session.redeliver_times, 0, 100);
+        check.count("session.frames_per_second", session.frames_per_second, 1, 100_000);
+        check.count("session.frames_burst", session.frames_burst, 1, 100_000);
+        check.count("session.sends_per_second", session.sends_per_second, 1, 100_000);
+        check.count("session.sends_burst", session.sends_burst, 1, 100_000);
         check.time("session.write_timeout", session.write_timeout, SECOND, 120 * SECOND);
 
         check.number("mailbox.max_items", self.mailbox.max_items, 1, 4096);
@@ -190,6 +255,9 @@ impl Validate for GatewayConfig {
 
         check.time("drain.window", self.drain.window, Duration::ZERO, 600 * SECOND);
         check.time("drain.batch_every", self.drain.batch_every, 10 * MS, 10 * SECOND);
+        check.number("drain.min_batch", self.drain.min_batch, 1, 10_000);
+        let within = self.drain.reconnect_within;
+        check.time("drain.reconnect_within", within, Duration::ZERO, 600 * SECOND);
     }
 }
 
@@ -206,6 +274,10 @@ impl Check<'_> {
     }
 
     fn number(&mut self, name: &str, value: usize, least: usize, most: usize) {
+        self.that((least..=most).contains(&value), name, || format!("{least} and {most}"));
+    }
+
+    fn count(&mut self, name: &str, value: u32, least: u32, most: u32) {
         self.that((least..=most).contains(&value), name, || format!("{least} and {most}"));
     }
 

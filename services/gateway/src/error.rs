@@ -1,8 +1,10 @@
 //! What can go wrong outside of a socket.
 
+use std::time::Duration;
+
 use sotto_kit::fault::{Code, Fault};
 
-use crate::{links::MalformedReplicas, transport::http1::HandshakeError};
+use crate::{links::MalformedReplicas, transport::http1};
 
 /// Why the gateway cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +18,7 @@ pub enum BuildError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpgradeError {
     #[error("the request is no upgrade to a WebSocket: {0}")]
-    NotAnUpgrade(#[from] HandshakeError),
+    NotAnUpgrade(#[from] http1::NotAnUpgrade),
 
     #[error("offer the subprotocol sotto.v1.proto or sotto.v1.json")]
     SubprotocolRequired,
@@ -26,13 +28,18 @@ pub(crate) enum UpgradeError {
 
     #[error("this gateway has as many sockets as it takes")]
     TooManySockets,
+
+    #[error("too many devices connect at the moment")]
+    TooManyConnections { retry_after: Duration },
 }
 
 impl Fault for UpgradeError {
     fn code(&self) -> Code {
         match self {
             Self::NotAnUpgrade(_) | Self::SubprotocolRequired => Code::InvalidInput,
-            Self::Draining | Self::TooManySockets => Code::Unavailable,
+            Self::Draining | Self::TooManySockets | Self::TooManyConnections { .. } => {
+                Code::Unavailable
+            }
         }
     }
 
@@ -42,6 +49,14 @@ impl Fault for UpgradeError {
             Self::SubprotocolRequired => "subprotocol_required",
             Self::Draining => "draining",
             Self::TooManySockets => "too_many_sockets",
+            Self::TooManyConnections { .. } => "too_many_connections",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyConnections { retry_after } => Some(*retry_after),
+            _ => (self.code() == Code::Unavailable).then_some(Duration::from_secs(1)),
         }
     }
 }

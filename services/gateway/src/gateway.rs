@@ -4,19 +4,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use sotto_ids::ConnectionId;
-use sotto_kit::{auth::TokenVerifier, clock::SharedClock, lifecycle::Lifecycle};
-use sotto_store::{notices::Notices, places::Places};
+use sotto_kit::{
+    auth::TokenVerifier, clock::SharedClock, lifecycle::Lifecycle, limits::SharedLimiter,
+};
+use sotto_store::{notices::Notices, places::Places, redis::Redis};
 
 use crate::{
     admission::Admission,
     audit::Audit,
     config::{GatewayConfig, SessionConfig},
     drain,
+    entrance::Entrance,
     links::{Attachment, Links, Replicas, keep_attached},
     metrics::Meters,
     notices,
     registry::Registry,
     resync::Resync,
+    tickets::Tickets,
     transport::Budget,
     wheel::Wheel,
 };
@@ -29,10 +33,13 @@ pub(crate) struct Gateway {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) clock: SharedClock,
     pub(crate) verifier: TokenVerifier,
+    pub(crate) limits: SharedLimiter,
     pub(crate) registry: Arc<Registry>,
     pub(crate) links: Arc<Links>,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) entrance: Entrance,
+    pub(crate) tickets: Tickets,
     pub(crate) budget: Arc<Budget>,
     pub(crate) meters: Meters,
     rng: Mutex<StdRng>,
@@ -43,8 +50,10 @@ pub(crate) struct Parts {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) clock: SharedClock,
     pub(crate) verifier: TokenVerifier,
+    pub(crate) limits: SharedLimiter,
     pub(crate) places: Places,
     pub(crate) notices: Notices,
+    pub(crate) redis: Redis,
     pub(crate) replicas: Replicas,
     pub(crate) config: GatewayConfig,
     pub(crate) rng: StdRng,
@@ -53,8 +62,18 @@ pub(crate) struct Parts {
 impl Gateway {
     /// Makes a gateway without sockets and starts what runs beside them.
     pub(crate) fn start(parts: Parts) -> Arc<Self> {
-        let Parts { lifecycle, clock, verifier, places, notices, replicas, config, mut rng } =
-            parts;
+        let Parts {
+            lifecycle,
+            clock,
+            verifier,
+            limits,
+            places,
+            notices,
+            redis,
+            replicas,
+            config,
+            mut rng,
+        } = parts;
         let name = format!("{:016x}", rng.random::<u64>());
         let registry = Arc::new(Registry::default());
         let links = Arc::new(Links::default());
@@ -90,6 +109,9 @@ impl Gateway {
             keep_attached(replicas, attachment, lifecycle.clone(), seed()),
         );
         let drain_rng = seed();
+        let entrance = Entrance::new(config.admission.clone(), clock.clone(), seed());
+        let (resume, patience) = (config.resume.clone(), config.places.patience);
+        let tickets = Tickets::new(resume, redis, clock.clone(), patience, seed());
 
         let gateway = Arc::new(Self {
             session: Arc::new(config.session.clone()),
@@ -100,10 +122,13 @@ impl Gateway {
             lifecycle,
             clock,
             verifier,
+            limits,
             registry,
             links,
             wheel,
             admission,
+            entrance,
+            tickets,
         });
         // The process does not stop before the sockets are told.
         let hold = gateway.lifecycle.hold();

@@ -10,6 +10,8 @@ use actix_web::{
 use sotto_kit::{
     auth::bearer,
     fault::{Fault as _, Problem},
+    http::{Endpoint, limited, to},
+    limits::Class,
 };
 
 use crate::{
@@ -24,7 +26,12 @@ use crate::{
 const BEARER: &str = "bearer.";
 
 pub(crate) fn configure(app: &mut ServiceConfig, gateway: &Arc<Gateway>) {
-    app.app_data(web::Data::from(gateway.clone())).route("/v1/socket", web::get().to(open));
+    app.service(
+        Endpoint::at("/v1/socket")
+            .data(web::Data::from(gateway.clone()))
+            .data(web::Data::new(gateway.limits.clone()))
+            .get(to(open).wrap(limited(Class::Connect))),
+    );
 }
 
 /// Opens a socket. A token that came with the request is verified on the socket, so
@@ -54,11 +61,15 @@ fn upgrade(
     let offered = Offered::of(request);
     let encoding = offered.encoding.ok_or(UpgradeError::SubprotocolRequired)?;
     let token = offered.token.or_else(|| bearer(request)).map(str::to_owned);
+    // Those that show a token later are counted when they do.
+    let crowded = |retry_after| UpgradeError::TooManyConnections { retry_after };
+    gateway.entrance.upgrade().map_err(crowded)?;
+    let opening = token.is_some().then(|| gateway.entrance.open()).transpose().map_err(crowded)?;
     let budget = gateway.budget.clone();
     let (response, socket) = http1::accept(request, payload, encoding.subprotocol(), budget)?;
     // On the worker of the connection, whose payload cannot leave it. The registry
     // knows the socket until it ends, and the drain waits for the registry.
-    actix_web::rt::spawn(Session::open(gateway, socket, encoding).run(token));
+    actix_web::rt::spawn(Session::open(gateway, socket, encoding, opening).run(token));
     Ok(response)
 }
 

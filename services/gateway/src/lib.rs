@@ -3,7 +3,7 @@
 //! # What it owns
 //!
 //! The sockets, and for each the envelopes that are on their way without an Ack. In
-//! Redis the places of devices. No database.
+//! Redis the places of devices, and the tickets with which they resume. No database.
 //!
 //! # What it promises
 //!
@@ -20,14 +20,17 @@
 //!
 //! # The parts
 //!
+//! `entrance` lets upgrades in, `admission` makes a socket the one of its device,
 //! `session` is the state machine of one socket and the task that drives it,
 //! `transport` the socket itself, `links` the streams to the messages replicas,
 //! `registry` and `mailbox` what leads from those to the sockets.
 
 mod admission;
 mod audit;
+mod bucket;
 mod config;
 mod drain;
+mod entrance;
 mod error;
 mod gateway;
 mod http;
@@ -38,6 +41,7 @@ mod notices;
 mod registry;
 mod resync;
 mod session;
+mod tickets;
 mod token_keys;
 mod transport;
 mod wheel;
@@ -50,13 +54,13 @@ use sotto_kit::{
     health::Health,
     service::{Context, RoleParts},
 };
-use sotto_store::{notices::Notices, places::Places};
+use sotto_store::{notices::Notices, places::Places, redis::Redis};
 use tonic::transport::Channel;
 
 pub use self::{
     config::{
-        DEFAULT_CONFIG, DrainConfig, GatewayConfig, LinksConfig, MailboxConfig, PlacesConfig,
-        ResyncConfig, SessionConfig,
+        AdmissionConfig, DEFAULT_CONFIG, DrainConfig, GatewayConfig, LinksConfig, MailboxConfig,
+        PlacesConfig, ResumeConfig, ResyncConfig, SessionConfig,
     },
     error::BuildError,
     links::MalformedReplicas,
@@ -74,6 +78,8 @@ pub struct Neighbours {
     pub places: Places,
     /// What other processes say about sockets here.
     pub notices: Notices,
+    /// Where tickets are kept.
+    pub redis: Redis,
     /// The keys service.
     pub keys: Channel,
     /// The messages replicas, as `http://host:port`. Every address that a name has is
@@ -103,8 +109,10 @@ pub async fn build(
         lifecycle: context.lifecycle,
         clock: context.clock,
         verifier,
+        limits: context.limits,
         places: neighbours.places,
         notices: neighbours.notices,
+        redis: neighbours.redis,
         replicas,
         config,
         rng: StdRng::from_os_rng(),

@@ -3,11 +3,12 @@
 //! Posting never waits: links serve thousands of sockets and may not be held up by
 //! one. What could grow without bound is dropped beyond a bound, since its truth is
 //! elsewhere: deliveries wait in the queue, from where they are pulled once the
-//! session hears that some were missed. Everything else is bounded by nature:
+//! session hears that some were missed. What is ephemeral is dropped for good. Everything else is bounded by nature:
 //! outcomes by the sends a session may have undecided, pages by the one it asks for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use sotto_proto::messages::outcome;
 use tokio::sync::Notify;
 
@@ -23,7 +24,9 @@ pub(crate) struct Mail {
     outcomes: Vec<(u64, outcome::Result)>,
     page: Option<Page>,
     deliveries: Vec<Stored>,
-    delivery_bytes: usize,
+    ephemeral: Vec<Bytes>,
+    /// Of deliveries and of what is stored nowhere.
+    bytes: usize,
     missed: bool,
     prekeys_low: Option<(u32, u32)>,
     tick: bool,
@@ -50,6 +53,7 @@ impl Mail {
         outcomes
             .chain(self.page.map(Event::Page))
             .chain(self.deliveries.into_iter().map(Event::Delivery))
+            .chain(self.ephemeral.into_iter().map(Event::Ephemeral))
             .chain(self.missed.then_some(Event::Missed))
             .chain(prekeys_low)
             .chain(self.tick.then_some(Event::Tick))
@@ -65,6 +69,7 @@ impl Mail {
             Event::Outcome { frame, result } => self.outcomes.push((frame, result)),
             Event::Page(page) => self.page = Some(page),
             Event::Delivery(stored) => self.put_delivery(stored, bounds),
+            Event::Ephemeral(encoded) => self.put_ephemeral(encoded, bounds),
             Event::Missed => self.missed = true,
             Event::PrekeysLow { one_time_ec, one_time_kyber } => {
                 self.prekeys_low = Some((one_time_ec, one_time_kyber));
@@ -78,16 +83,31 @@ impl Mail {
     }
 
     fn put_delivery(&mut self, stored: Stored, bounds: MailboxConfig) {
-        let bytes = self.delivery_bytes + stored.encoded.len();
-        let fits = self.deliveries.is_empty()
-            || (self.deliveries.len() < bounds.max_items && bytes <= bounds.max_bytes.0);
+        let length = stored.encoded.len();
+        let fits = self.deliveries.is_empty() || self.fits(length, bounds);
         if fits && !self.missed {
-            self.delivery_bytes = bytes;
+            self.bytes += length;
             self.deliveries.push(stored);
         } else if !self.missed {
             self.missed = true;
             metrics::lagging();
         }
+    }
+
+    /// What nobody keeps is not worth the place of what somebody does: where there is no
+    /// room, it is gone.
+    fn put_ephemeral(&mut self, encoded: Bytes, bounds: MailboxConfig) {
+        if self.fits(encoded.len(), bounds) && !self.missed {
+            self.bytes += encoded.len();
+            self.ephemeral.push(encoded);
+        } else {
+            metrics::ephemeral_dropped();
+        }
+    }
+
+    fn fits(&self, length: usize, bounds: MailboxConfig) -> bool {
+        self.deliveries.len() + self.ephemeral.len() < bounds.max_items
+            && self.bytes + length <= bounds.max_bytes.0
     }
 }
 
@@ -139,13 +159,14 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use sotto_ids::EnvelopeId;
+    use sotto_ids::{AccountId, ClientMsgId, DeviceAddress, DeviceId, EnvelopeId};
     use sotto_kit::config::ByteSize;
 
     use super::*;
 
     fn delivery(bytes: usize) -> Event {
-        let id = EnvelopeId::try_from([0x70; 16].as_slice()).unwrap();
+        let device = DeviceAddress::new(AccountId::new([1; 32]).uuid(), DeviceId::FIRST);
+        let id = EnvelopeId::derive(device, device, ClientMsgId::new(1, [1; 10]));
         Event::Delivery(Stored { id, encoded: Bytes::from(vec![0; bytes]) })
     }
 
@@ -182,13 +203,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ephemeral_is_dropped_where_there_is_no_room() {
+        let mailbox = mailbox(3, 10);
+        mailbox.post(Event::Ephemeral(Bytes::from_static(b"large, and larger")));
+        assert!(names(&mailbox).is_empty());
+
+        mailbox.post(delivery(5));
+        for _ in 0..5 {
+            mailbox.post(Event::Ephemeral(Bytes::from_static(b"typing")));
+        }
+        mailbox.post(delivery(1));
+        assert_eq!(names(&mailbox), ["Delivery", "Delivery"], "no room for any");
+
+        for _ in 0..5 {
+            mailbox.post(Event::Ephemeral(Bytes::from_static(b"t")));
+        }
+        assert_eq!(names(&mailbox), ["Ephemeral", "Ephemeral", "Ephemeral"]);
+        assert!(names(&mailbox).is_empty(), "and nothing was missed");
+    }
+
+    #[test]
     fn what_is_not_a_delivery_is_never_dropped() {
         let mailbox = mailbox(1, 1);
         mailbox.post(delivery(1));
         mailbox.post(delivery(1));
         mailbox.post(Event::Tick);
         mailbox.post(Event::Displaced);
-        mailbox.post(Event::Page(Page { envelopes: vec![], last: true, failed: false }));
+        mailbox.post(Event::Page(Page::default()));
 
         assert_eq!(names(&mailbox), ["Page", "Delivery", "Missed", "Tick", "Displaced"]);
     }

@@ -8,12 +8,18 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 /// Says what the metrics mean. Once, when the service is built.
 pub(crate) fn describe() {
     describe_gauge!(CONNECTIONS, "sockets that are open");
+    describe_gauge!(OPENING, "sockets that have shown a token and wait for their first page");
+    describe_counter!(RESUMED, "tickets that were shown, by what became of them");
+    describe_counter!(TICKET_ERRORS, "commands about tickets that Redis did not answer");
+    describe_gauge!(DRAINING, "sockets that a drain has not closed yet");
+    describe_counter!(EPHEMERAL, "ephemeral envelopes that were written to a socket");
     describe_counter!(OPENED, "sockets that were opened, by encoding");
     describe_counter!(CLOSED, "sockets that ended, by reason");
     describe_counter!(REFUSED, "upgrades that were refused, by reason");
     describe_counter!(FRAMES_IN, "frames of the protocol that devices have sent");
     describe_counter!(FRAMES_OUT, "frames of the protocol that were written");
     describe_counter!(DELIVERED, "envelopes that were written to a socket");
+    describe_counter!(EPHEMERAL_DROPPED, "ephemeral envelopes that a socket had no room for");
     describe_counter!(ACKNOWLEDGED, "envelopes that were acknowledged");
     describe_counter!(
         LAGGING,
@@ -28,6 +34,11 @@ pub(crate) fn describe() {
     describe_counter!(PLACE_ERRORS, "commands about places that Redis did not answer");
 }
 
+const OPENING: &str = "sotto_gateway_opening";
+const RESUMED: &str = "sotto_gateway_resumed_total";
+const TICKET_ERRORS: &str = "sotto_gateway_ticket_errors_total";
+const DRAINING: &str = "sotto_gateway_drain_remaining";
+const EPHEMERAL: &str = "sotto_gateway_ephemeral_total";
 const CONNECTIONS: &str = "sotto_gateway_connections";
 const OPENED: &str = "sotto_gateway_opened_total";
 const CLOSED: &str = "sotto_gateway_closed_total";
@@ -35,6 +46,7 @@ const REFUSED: &str = "sotto_gateway_refused_upgrades_total";
 const FRAMES_IN: &str = "sotto_gateway_frames_in_total";
 const FRAMES_OUT: &str = "sotto_gateway_frames_out_total";
 const DELIVERED: &str = "sotto_gateway_delivered_total";
+const EPHEMERAL_DROPPED: &str = "sotto_gateway_ephemeral_dropped_total";
 const ACKNOWLEDGED: &str = "sotto_gateway_acknowledged_total";
 const LAGGING: &str = "sotto_gateway_lagging_total";
 const WAITS: &str = "sotto_gateway_waits_total";
@@ -47,6 +59,23 @@ const PLACE_ERRORS: &str = "sotto_gateway_place_errors_total";
 
 pub(crate) fn connections() -> Gauge {
     gauge!(CONNECTIONS)
+}
+
+pub(crate) fn opening() -> Gauge {
+    gauge!(OPENING)
+}
+
+/// `left`: sockets that were not told yet.
+pub(crate) fn draining(left: usize) {
+    gauge!(DRAINING).set(f64::from(u32::try_from(left).unwrap_or(u32::MAX)));
+}
+
+pub(crate) fn resumed(result: &'static str) {
+    counter!(RESUMED, "result" => result).increment(1);
+}
+
+pub(crate) fn ticket_error() {
+    counter!(TICKET_ERRORS).increment(1);
 }
 
 pub(crate) fn opened(encoding: &'static str) {
@@ -63,6 +92,10 @@ pub(crate) fn refused(reason: &'static str) {
 
 pub(crate) fn lagging() {
     counter!(LAGGING).increment(1);
+}
+
+pub(crate) fn ephemeral_dropped() {
+    counter!(EPHEMERAL_DROPPED).increment(1);
 }
 
 pub(crate) fn links() -> Gauge {
@@ -91,6 +124,7 @@ pub(crate) struct Meters {
     pub(crate) frames_in: Counter,
     pub(crate) frames_out: Counter,
     pub(crate) delivered: Counter,
+    pub(crate) ephemeral: Counter,
     pub(crate) acknowledged: Counter,
     pub(crate) waits: Counter,
     pub(crate) unavailable: Counter,
@@ -102,6 +136,7 @@ impl Meters {
             frames_in: counter!(FRAMES_IN),
             frames_out: counter!(FRAMES_OUT),
             delivered: counter!(DELIVERED),
+            ephemeral: counter!(EPHEMERAL),
             acknowledged: counter!(ACKNOWLEDGED),
             waits: counter!(WAITS),
             unavailable: counter!(UNAVAILABLE),

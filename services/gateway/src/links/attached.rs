@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use sotto_ids::{ConnectionId, EnvelopeId};
 use sotto_kit::grpc;
 use sotto_proto::messages::{
-    AttachGateway, Downlink, GatewayBatch, MessagesBatch, StoredEnvelope, Uplink, downlink,
+    self, AttachGateway, Downlink, GatewayBatch, MessagesBatch, StoredEnvelope, Uplink, downlink,
     messages_service_client::MessagesServiceClient, uplink::Item,
 };
 use tokio::{
@@ -25,7 +25,7 @@ use crate::{
     resync::Resync,
     session::{
         io::{Event, Page, Stored},
-        machine::unavailable,
+        replies::unavailable,
     },
 };
 
@@ -183,15 +183,20 @@ impl Attachment {
                 let Some(stored) = delivery.envelope.as_ref().and_then(own) else {
                     return;
                 };
-                (delivery.connection, Event::Delivery(stored))
+                let event = if delivery.ephemeral {
+                    Event::Ephemeral(stored.encoded)
+                } else {
+                    Event::Delivery(stored)
+                };
+                (delivery.connection, event)
             }
             downlink::Item::Page(page) => {
                 if !outstanding.settle_pull(page.connection) {
                     return;
                 }
                 let envelopes = page.envelopes.iter().filter_map(own).collect();
-                let (last, failed) = (page.last, page.failed);
-                (page.connection, Event::Page(Page { envelopes, last, failed }))
+                let messages::Page { connection, last, failed, revoked, overflow, .. } = page;
+                (connection, Event::Page(Page { envelopes, last, failed, revoked, overflow }))
             }
         };
         // A socket that is gone needs no answer; its envelopes wait in their queue.
@@ -227,8 +232,7 @@ impl Attachment {
                     self.registry.post(connection, Event::Outcome { frame, result });
                 }
                 Unanswered::Pull { connection } => {
-                    let page = Page { envelopes: Vec::new(), last: false, failed: true };
-                    self.registry.post(connection, Event::Page(page));
+                    self.registry.post(connection, Event::Page(Page::failed()));
                 }
             }
         }

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, TryAcquireError, mpsc};
 #[derive(Debug)]
 pub(crate) struct Link {
     key: u64,
-    /// Submits that the replica takes before it has decided others.
+    /// Submits and retracts that the replica takes before it has decided others.
     credit: Semaphore,
     items: mpsc::Sender<Item>,
 }
@@ -38,8 +38,8 @@ impl Link {
 
     /// Puts an item on the link without waiting.
     pub(crate) fn try_send(&self, item: Item) -> Result<(), TrySendError> {
-        let is_submit = matches!(item, Item::Submit(_));
-        if is_submit {
+        let takes_credit = takes_credit(&item);
+        if takes_credit {
             match self.credit.try_acquire() {
                 Ok(permit) => permit.forget(),
                 Err(TryAcquireError::NoPermits) => return Err(TrySendError::Full(item.into())),
@@ -47,7 +47,7 @@ impl Link {
             }
         }
         self.items.try_send(item).map_err(|error| {
-            if is_submit {
+            if takes_credit {
                 self.give_back_credit();
             }
             match error {
@@ -61,7 +61,7 @@ impl Link {
     /// where the link is lost by then.
     pub(crate) async fn send(&self, item: Box<Item>) -> Result<(), Box<Item>> {
         let mut credit = None;
-        if matches!(*item, Item::Submit(_)) {
+        if takes_credit(&item) {
             match self.credit.acquire().await {
                 Ok(permit) => credit = Some(permit),
                 Err(_) => return Err(item),
@@ -78,7 +78,7 @@ impl Link {
         Ok(())
     }
 
-    /// The replica has decided a submit.
+    /// The replica has decided a submit or a retract.
     pub(super) fn give_back_credit(&self) {
         self.credit.add_permits(1);
     }
@@ -87,6 +87,11 @@ impl Link {
     pub(super) fn close(&self) {
         self.credit.close();
     }
+}
+
+/// Whether the replica owes an outcome for it.
+const fn takes_credit(item: &Item) -> bool {
+    matches!(item, Item::Submit(_) | Item::Retract(_))
 }
 
 #[cfg(test)]

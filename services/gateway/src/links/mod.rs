@@ -78,6 +78,7 @@ fn cost(item: &Item) -> usize {
         Item::Submit(submit) => submit.encoded_len(),
         Item::Acknowledge(acknowledge) => acknowledge.encoded_len(),
         Item::Pull(pull) => pull.encoded_len(),
+        Item::Retract(retract) => retract.encoded_len(),
     };
     length + 16
 }

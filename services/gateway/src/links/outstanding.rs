@@ -29,11 +29,26 @@ struct Asked {
     later: VecDeque<Instant>,
 }
 
+impl Inner {
+    fn ask(&mut self, key: (u64, u64), now: Instant) {
+        let asked = self.submits.entry(key);
+        asked
+            .and_modify(|asked| asked.later.push_back(now))
+            .or_insert_with(|| Asked { oldest: now, later: VecDeque::new() });
+    }
+}
+
 /// A question that will never be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unanswered {
-    Submit { connection: ConnectionId, frame: u64 },
-    Pull { connection: ConnectionId },
+    /// A submit, or a retract: what an outcome answers.
+    Submit {
+        connection: ConnectionId,
+        frame: u64,
+    },
+    Pull {
+        connection: ConnectionId,
+    },
 }
 
 impl Unanswered {
@@ -43,6 +58,10 @@ impl Unanswered {
             Item::Submit(submit) => Some(Self::Submit {
                 connection: ConnectionId(submit.connection),
                 frame: submit.frame,
+            }),
+            Item::Retract(retract) => Some(Self::Submit {
+                connection: ConnectionId(retract.connection),
+                frame: retract.frame,
             }),
             Item::Pull(pull) => Some(Self::Pull { connection: ConnectionId(pull.connection) }),
             Item::Acknowledge(_) => None,
@@ -56,13 +75,8 @@ impl Outstanding {
         let mut inner = self.lock();
         for item in items {
             match item {
-                Item::Submit(submit) => {
-                    let key = (submit.connection, submit.frame);
-                    let asked = inner.submits.entry(key);
-                    asked
-                        .and_modify(|asked| asked.later.push_back(now))
-                        .or_insert_with(|| Asked { oldest: now, later: VecDeque::new() });
-                }
+                Item::Submit(submit) => inner.ask((submit.connection, submit.frame), now),
+                Item::Retract(retract) => inner.ask((retract.connection, retract.frame), now),
                 Item::Pull(pull) => {
                     inner.pulls.insert(pull.connection, now);
                 }

@@ -20,6 +20,10 @@ pub enum CloseCode {
     AuthenticationTimeout,
     /// The gateway lacks something it needs for this socket.
     Unavailable,
+    /// The device leaves an envelope unacknowledged however often it is delivered.
+    Unacknowledged,
+    /// The device sends more frames than a socket may.
+    TooManyFrames,
     /// The device has opened another socket.
     Displaced,
     /// The token, or the lack of one, is not acceptable.
@@ -36,13 +40,15 @@ pub enum CloseCode {
 
 impl CloseCode {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ServiceRestart,
         Self::TokenExpired,
         Self::HeartbeatLost,
         Self::TooSlow,
         Self::AuthenticationTimeout,
         Self::Unavailable,
+        Self::Unacknowledged,
+        Self::TooManyFrames,
         Self::Displaced,
         Self::AuthenticationFailed,
         Self::DeviceRevoked,
@@ -60,6 +66,8 @@ impl CloseCode {
             Self::TooSlow => 4003,
             Self::AuthenticationTimeout => 4004,
             Self::Unavailable => 4005,
+            Self::Unacknowledged => 4006,
+            Self::TooManyFrames => 4007,
             Self::Displaced => 4500,
             Self::AuthenticationFailed => 4501,
             Self::DeviceRevoked => 4502,
@@ -78,6 +86,8 @@ impl CloseCode {
             Self::TooSlow => "too_slow",
             Self::AuthenticationTimeout => "authentication_timeout",
             Self::Unavailable => "unavailable",
+            Self::Unacknowledged => "unacknowledged",
+            Self::TooManyFrames => "too_many_frames",
             Self::Displaced => "displaced",
             Self::AuthenticationFailed => "authentication_failed",
             Self::DeviceRevoked => "device_revoked",
@@ -103,7 +113,18 @@ impl CloseCode {
             Self::AuthenticationTimeout => {
                 "Connect, and show a token in the upgrade or as the first frame."
             }
-            Self::Unavailable => "Connect after a pause that grows with each attempt.",
+            Self::Unavailable => {
+                "Connect after a pause that grows with each attempt, and not before the \
+                 `reconnect_after_ms` of the Goodbye."
+            }
+            Self::Unacknowledged => {
+                "Connect, and acknowledge each envelope once it is stored, also one that comes \
+                 again and one that cannot be read."
+            }
+            Self::TooManyFrames => {
+                "Wait for the `reconnect_after_ms` of the Goodbye, then connect, and send less: \
+                 several envelopes fit one Ack."
+            }
             Self::Displaced => {
                 "Nothing: the same device has opened another socket, which is the one in use."
             }
@@ -111,7 +132,8 @@ impl CloseCode {
             Self::DeviceRevoked => "Nothing: the device is no longer one of its account.",
             Self::MalformedFrame | Self::WrongFrameKind => "Mend the program.",
             Self::FrameTooLarge => {
-                "Send less at once: the `max_frame_bytes` of the Hello is the bound."
+                "Send less at once: the `max_frame_bytes` of the Hello is the bound, and \
+                 `gateway.max_unauthenticated_frame` (16 KiB) before there was one."
             }
         }
     }

@@ -120,7 +120,9 @@ fn decode_stored(encoded: Bytes) -> Option<Envelope> {
 
 #[cfg(test)]
 mod tests {
-    use sotto_proto::socket::{Ack, CiphertextType, QueueEmpty, client_frame};
+    use sotto_proto::socket::{
+        Accepted, Ack, CiphertextType, MessageClass, QueueEmpty, client_frame,
+    };
 
     use super::*;
 
@@ -132,6 +134,7 @@ mod tests {
             r#type: CiphertextType::Prekey.into(),
             ciphertext: Bytes::copy_from_slice(&[byte; 300]),
             server_time_ms: 1_700_000_000_123,
+            class: MessageClass::Urgent.into(),
         }
     }
 
@@ -195,6 +198,35 @@ mod tests {
 
         assert_eq!(frame.id, u64::MAX);
         assert_eq!(serde_json::to_string(&frame).unwrap(), text);
+    }
+
+    #[test]
+    fn what_a_later_version_says_more_is_passed_over_in_both_forms() {
+        let later = r#"{"id":"7","later":{"more":[1,2]},"ack":{"envelopeIds":[],"reason":"x"}}"#;
+        let frame = ClientFrame { id: 7, body: Some(client_frame::Body::Ack(Ack::default())) };
+        assert_eq!(Encoding::Json.decode(Bytes::from_static(later.as_bytes())), Ok(frame.clone()));
+
+        // Field 99, two bytes.
+        let binary = [frame.encode_to_vec(), vec![0x9a, 0x06, 2, 1, 2]].concat();
+        assert_eq!(Encoding::Proto.decode(binary.into()), Ok(frame));
+
+        let unknown = Encoding::Json.decode(Bytes::from_static(br#"{"id":"8","later":{}}"#));
+        assert_eq!(unknown, Ok(ClientFrame { id: 8, body: None }));
+    }
+
+    #[test]
+    fn classes_and_full_queues_are_told_in_json_too() {
+        let mut out = BytesMut::new();
+        Encoding::Json.encode_deliver(stored(&[envelope(1)]), &mut out);
+        let text = String::from_utf8_lossy(&out).into_owned();
+        assert!(text.contains(r#""class":"MESSAGE_CLASS_URGENT""#), "{text}");
+
+        let body = server_frame::Body::Accepted(Accepted { server_time_ms: 5, full: vec![2, 3] });
+        let bytes = encoded(Encoding::Json, &ServerFrame { in_reply_to: 1, body: Some(body) });
+        assert_eq!(
+            &bytes[2..],
+            br#"{"inReplyTo":"1","accepted":{"serverTimeMs":"5","full":[2,3]}}"#
+        );
     }
 
     #[test]

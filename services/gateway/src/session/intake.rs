@@ -13,6 +13,10 @@
 //!                            long since the last read
 //! ```
 //!
+//! An envelope that the device leaves unacknowledged for too long is read once more: the
+//! page does not leave it out. So nothing is kept here but its id, and one that has
+//! expired or was retracted in the meantime is not written again.
+//!
 //! There is no cursor: rows of two writers do not become visible in the order of
 //! their ids, and a cursor would pass over the late one for good.
 
@@ -23,8 +27,8 @@ use sotto_proto::socket::{QueueEmpty, server_frame};
 
 use super::{
     io::{Action, Actions, Page, Stored},
-    machine::frame,
-    window::Window,
+    replies::frame,
+    window::{Exclusions, Window},
 };
 
 /// What bounds an intake.
@@ -43,6 +47,10 @@ pub(crate) struct Limits {
     pub(crate) retry_ms: u64,
     /// The longest time between two reads.
     pub(crate) poll_ms: u64,
+    /// How long an envelope may stay without an Ack before it is written again.
+    pub(crate) redeliver_ms: u64,
+    /// How often it is written again.
+    pub(crate) redeliver_times: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +84,8 @@ pub(crate) struct Intake {
     window: Window,
     held: Held,
     poll_at_ms: u64,
+    /// What is overdue is not asked for again before this time.
+    redeliver_at_ms: u64,
 }
 
 impl Intake {
@@ -90,6 +100,7 @@ impl Intake {
             window: Window::default(),
             held: Held::default(),
             poll_at_ms: u64::MAX,
+            redeliver_at_ms: 0,
         }
     }
 
@@ -107,7 +118,7 @@ impl Intake {
         }
         let full = self.window.len() >= self.limits.max_unacked;
         if self.phase == Phase::Live && !full {
-            self.deliver(stored, out);
+            self.deliver(stored, now_ms, out);
         } else if self.pull == Pull::Asked {
             // The page on its way may hold it or not. Nothing older can be missing
             // once the page is here, so it can follow the page without another read.
@@ -130,16 +141,28 @@ impl Intake {
         }
         self.pull = Pull::None;
         self.others = self.limits.max_unacked;
+        if page.last {
+            self.window.forget_gone(&page.envelopes);
+        }
         for stored in page.envelopes {
             self.held.remove(stored.id);
-            if !self.window.contains(stored.id) {
-                self.deliver(stored, out);
+            if self.window.write_again(stored.id, now_ms) {
+                out.push_back(Action::Deliver(stored.encoded));
+            } else if self.window.contains(stored.id) {
+                // It came as a hint since the page was asked for.
+            } else if self.window.len() < self.limits.max_unacked {
+                self.deliver(stored, now_ms, out);
+            } else {
+                self.more = true;
             }
         }
         if page.last {
-            self.release_held(out);
+            self.release_held(now_ms, out);
         } else {
             self.more = true;
+        }
+        if let Some(overflow) = page.overflow {
+            out.push_back(Action::Send(frame(0, server_frame::Body::QueueOverflow(overflow))));
         }
         if self.more {
             self.pursue(now_ms, out);
@@ -194,15 +217,32 @@ impl Intake {
         if self.poll_at_ms <= now_ms {
             self.read_again(now_ms, out);
         }
+        if self.pull == Pull::None && self.redelivery_due_ms() <= now_ms {
+            // It takes the place of what it is about, so it needs no room in the window.
+            self.phase = Phase::Pulling;
+            self.ask(now_ms, out);
+        }
         self.pursue(now_ms, out);
+    }
+
+    /// Whether the device has left an envelope without an Ack however often it came.
+    pub(crate) fn is_given_up(&self, now_ms: u64) -> bool {
+        let times = self.limits.redeliver_times + 1;
+        self.window.has_given_up(times, self.limits.redeliver_ms, now_ms)
     }
 
     /// When `tick` has something to do.
     pub(crate) fn due_ms(&self) -> u64 {
         match self.pull {
             Pull::Failed { again_at_ms } => again_at_ms.min(self.poll_at_ms),
-            Pull::None | Pull::Asked => self.poll_at_ms,
+            Pull::None => self.poll_at_ms.min(self.redelivery_due_ms()),
+            Pull::Asked => self.poll_at_ms,
         }
+    }
+
+    fn redelivery_due_ms(&self) -> u64 {
+        let overdue_ms = self.window.overdue_ms(self.limits.redeliver_ms);
+        overdue_ms.map_or(u64::MAX, |overdue_ms| overdue_ms.max(self.redeliver_at_ms))
     }
 
     fn read_again(&mut self, now_ms: u64, out: &mut Actions) {
@@ -219,30 +259,40 @@ impl Intake {
         if !self.more || self.pull != Pull::None || room * 2 < self.limits.max_unacked {
             return;
         }
+        self.ask(now_ms, out);
+    }
+
+    fn ask(&mut self, now_ms: u64, out: &mut Actions) {
         // What was hinted at before this read is in what it finds.
         self.held.clear();
         self.more = false;
         self.pull = Pull::Asked;
         self.poll_at_ms = now_ms + self.limits.poll_ms;
+        // One that no page brings, however often it is asked for, costs a read in each of
+        // these times.
+        self.redeliver_at_ms = now_ms + self.limits.retry_ms;
+        let Exclusions { ids, asked_again } =
+            self.window.exclusions(self.limits.redeliver_ms, now_ms);
+        let room = self.limits.max_unacked.saturating_sub(self.window.len()) + asked_again;
         out.push_back(Action::Pull {
-            in_flight: self.window.exclusions(now_ms),
+            in_flight: ids,
             limit: u32::try_from(room.min(self.limits.page)).unwrap_or(u32::MAX),
         });
     }
 
-    fn release_held(&mut self, out: &mut Actions) {
+    fn release_held(&mut self, now_ms: u64, out: &mut Actions) {
         while let Some(stored) = self.held.pop() {
             if self.window.len() >= self.limits.max_unacked {
                 self.held.clear();
                 self.more = true;
             } else if !self.window.contains(stored.id) {
-                self.deliver(stored, out);
+                self.deliver(stored, now_ms, out);
             }
         }
     }
 
-    fn deliver(&mut self, stored: Stored, out: &mut Actions) {
-        self.window.insert(stored.id);
+    fn deliver(&mut self, stored: Stored, now_ms: u64, out: &mut Actions) {
+        self.window.insert(stored.id, now_ms);
         out.push_back(Action::Deliver(stored.encoded));
     }
 }

@@ -1,10 +1,12 @@
 //! What goes into a session and what comes out of it: plain values, no socket.
 
+use std::{fmt, time::Duration};
+
 use bytes::Bytes;
 use sotto_ids::{DeviceAddress, EnvelopeId};
 use sotto_proto::{
     messages::outcome,
-    socket::{ClientFrame, Send, ServerFrame},
+    socket::{ClientFrame, QueueOverflow, Retract, Send, ServerFrame},
 };
 
 use super::close::CloseCode;
@@ -28,8 +30,26 @@ pub(crate) enum Input {
         /// Whose it is, or why it was not taken.
         verdict: Result<Identity, Refusal>,
     },
+    /// Instead of [`Input::Verified`] or [`Input::Redeemed`]: too many sockets are on
+    /// their way in.
+    Crowded {
+        /// The frame that showed the token or ticket, 0 where the upgrade did.
+        in_reply_to: u64,
+        /// When there may be room.
+        retry_after: Duration,
+    },
+    /// The answer to [`Action::Redeem`].
+    Redeemed {
+        /// The frame that showed the ticket.
+        in_reply_to: u64,
+        /// Whose it was, if it was any good.
+        identity: Option<Identity>,
+    },
     /// The answer to [`Action::Admit`]: from now on hints reach this socket.
-    Admitted,
+    Admitted {
+        /// What the device may resume with after this socket.
+        ticket: Option<Ticket>,
+    },
     /// News from the rest of the gateway.
     Event(Event),
 }
@@ -37,7 +57,7 @@ pub(crate) enum Input {
 /// News for a session from the rest of the gateway.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A send has been decided.
+    /// A send or a retraction has been decided.
     Outcome {
         /// The frame that it came in.
         frame: u64,
@@ -46,6 +66,8 @@ pub(crate) enum Event {
     },
     /// An envelope has just become durable.
     Delivery(Stored),
+    /// An encoded envelope that is stored nowhere.
+    Ephemeral(Bytes),
     /// A page of the queue has been read.
     Page(Page),
     /// Hints may have been lost: the queue must be read.
@@ -79,13 +101,38 @@ pub(crate) struct Stored {
 }
 
 /// The oldest envelopes of a queue, without those in flight.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Page {
     pub(crate) envelopes: Vec<Stored>,
     /// Nothing else waited when this was read.
     pub(crate) last: bool,
     /// The queue could not be read.
     pub(crate) failed: bool,
+    /// The device is none of its account any more.
+    pub(crate) revoked: bool,
+    /// Messages were turned away while the queue was full.
+    pub(crate) overflow: Option<QueueOverflow>,
+}
+
+impl Page {
+    /// That of a queue that could not be read.
+    pub(crate) fn failed() -> Self {
+        Self { failed: true, ..Self::default() }
+    }
+}
+
+/// What a device may show instead of a token on its next socket.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Ticket(pub(crate) [u8; Self::BYTES]);
+
+impl Ticket {
+    pub(crate) const BYTES: usize = 32;
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket")
+    }
 }
 
 /// Whose token it is.
@@ -113,6 +160,8 @@ pub(crate) enum Action {
     Send(ServerFrame),
     /// Write an encoded envelope.
     Deliver(Bytes),
+    /// Write an encoded envelope that is stored nowhere.
+    Pass(Bytes),
     /// Ping the peer.
     Ping,
     /// Verify a token, and answer with [`Input::Verified`].
@@ -122,6 +171,16 @@ pub(crate) enum Action {
         /// The token.
         token: String,
     },
+    /// Find whose ticket it is, and answer with [`Input::Redeemed`]. It is worth nothing
+    /// after that.
+    Redeem {
+        /// What the answer carries back.
+        in_reply_to: u64,
+        /// The ticket.
+        ticket: Ticket,
+    },
+    /// The token of the socket was replaced: so is what its ticket stands for.
+    Prolong(Identity),
     /// Make the socket the one of this device, and answer with [`Input::Admitted`].
     Admit(Identity),
     /// Hand a send to the messages service. Answered by [`Event::Outcome`].
@@ -130,6 +189,13 @@ pub(crate) enum Action {
         frame: u64,
         /// The send.
         send: Send,
+    },
+    /// Hand a retraction to the messages service. Answered by [`Event::Outcome`].
+    Retract {
+        /// What the outcome carries back.
+        frame: u64,
+        /// The retraction.
+        retract: Retract,
     },
     /// Hand acknowledgements to the messages service. Not answered.
     Acknowledge(Vec<EnvelopeId>),

@@ -1,15 +1,20 @@
 //! One socket, from its upgrade to its end.
 //!
-//! [`machine`] decides and has no socket in it; [`task`] does what it says.
+//! [`machine`] decides and has no socket in it; [`task`] does what it says. [`line`] and
+//! [`identify`] know nothing of sockets either.
 
 pub(crate) mod close;
 pub(crate) mod codec;
+mod ending;
+pub(crate) mod identify;
 mod intake;
 pub(crate) mod io;
+pub(crate) mod line;
 pub(crate) mod machine;
 mod outbox;
+pub(crate) mod replies;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
-mod uplink;
+pub(crate) mod uplink;
 mod window;

@@ -5,35 +5,34 @@
 //! end of the connection. The peer is not heard while a link has no room or too many
 //! of its sends are undecided: TCP then holds it back.
 
-use std::{
-    collections::VecDeque,
-    future::{Future, pending},
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::pending, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use sotto_ids::DeviceAddress;
-use sotto_kit::{auth::AuthError, clock::millis, fault::Fault as _};
+use sotto_ids::limits::MAX_FRAME_BYTES;
+use sotto_kit::limits::{Allowance, Class};
 use sotto_proto::messages::uplink::Item;
 use tokio::time::timeout;
 
 use super::{
     close::CloseCode,
     codec::Encoding,
-    io::{Action, Actions, Event, Identity, Input, Page, Refusal},
-    machine::{Machine, Setup, unavailable},
+    ending::{Ending, Tally},
+    identify,
+    io::{Action, Actions, Event, Identity, Input, Ticket},
+    line::Line,
+    machine::{Machine, Setup},
     outbox::Outbox,
+    replies::rate_limited,
     uplink::Asker,
 };
 use crate::{
+    entrance::Opening,
     gateway::Gateway,
-    links::TrySendError,
     mailbox::Mailbox,
     metrics,
     registry::{Handle, Registered},
+    tickets::TicketKey,
     transport::{Broken, Gone, Incoming, Transport},
 };
 
@@ -41,59 +40,24 @@ use crate::{
 /// one write.
 const READ_AHEAD: usize = 32;
 
-/// How long a peer may take to see that the socket closes: a device that was revoked
-/// is off it within a second, whatever it does.
-const CLOSE_PATIENCE: Duration = Duration::from_millis(800);
-
-/// An item on its way to a link that has no room; it comes back where the link is lost.
-type Waiting = Pin<Box<dyn Future<Output = Result<(), Box<Item>>>>>;
-
 /// See the module.
 pub(crate) struct Session<T> {
-    gateway: Arc<Gateway>,
-    registered: Registered,
-    socket: T,
-    encoding: Encoding,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) registered: Registered,
+    pub(super) socket: T,
+    pub(super) encoding: Encoding,
     machine: Machine,
     actions: Actions,
-    outbox: Outbox,
-    asker: Option<(DeviceAddress, Asker)>,
-    waiting: Option<Waiting>,
-    /// What comes after the one that waits.
-    backlog: VecDeque<Item>,
-    tally: Tally,
-}
-
-/// What the one log line of a session says.
-#[derive(Debug)]
-struct Tally {
-    since: Instant,
-    sent: u64,
-    delivered: u64,
-    acknowledged: u64,
-}
-
-/// How a session ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// We close; the last frames are in the outbox.
-    Ours(CloseCode),
-    /// We let go of a socket that cannot be written to.
-    Abandoned(CloseCode),
-    /// The peer has closed; our answer is in the outbox.
-    Peer,
-    /// The connection is gone.
-    Lost,
-}
-
-impl Ending {
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::Ours(code) | Self::Abandoned(code) => code.reason(),
-            Self::Peer => "closed_by_peer",
-            Self::Lost => "connection_lost",
-        }
-    }
+    pub(super) outbox: Outbox,
+    /// From when its device is known.
+    pub(super) line: Option<Line>,
+    /// What the device may still send before its limits are looked at.
+    allowance: Allowance,
+    /// What the device may resume with.
+    pub(super) ticket: Option<TicketKey>,
+    /// Until the first page of its queue is here.
+    opening: Option<Opening>,
+    pub(super) tally: Tally,
 }
 
 /// What woke a session.
@@ -105,12 +69,18 @@ enum Wake {
 }
 
 impl<T: Transport> Session<T> {
-    /// Registers a socket that was upgraded.
-    pub(crate) fn open(gateway: &Arc<Gateway>, socket: T, encoding: Encoding) -> Self {
+    /// Registers a socket that was upgraded. `opening`: where the upgrade carried a token.
+    pub(crate) fn open(
+        gateway: &Arc<Gateway>,
+        mut socket: T,
+        encoding: Encoding,
+        opening: Option<Opening>,
+    ) -> Self {
         let (connection, phase) = gateway.draw();
         let mailbox = gateway.config.mailbox;
         let handle = Handle::new(connection, Mailbox::new(mailbox));
         metrics::opened(encoding.label());
+        socket.bound_frames(gateway.config.max_unauthenticated_frame.0);
         Self {
             gateway: gateway.clone(),
             registered: gateway.registry.open(handle),
@@ -125,10 +95,11 @@ impl<T: Transport> Session<T> {
             }),
             actions: Actions::new(),
             outbox: Outbox::new(encoding),
-            asker: None,
-            waiting: None,
-            backlog: VecDeque::new(),
-            tally: Tally { since: Instant::now(), sent: 0, delivered: 0, acknowledged: 0 },
+            line: None,
+            allowance: Allowance::default(),
+            ticket: None,
+            opening,
+            tally: Tally::start(),
         }
     }
 
@@ -153,11 +124,10 @@ impl<T: Transport> Session<T> {
                     self.hear_more().await?;
                 }
                 Wake::Room(sent) => {
-                    self.waiting = None;
-                    if let Err(item) = sent {
-                        self.fail(&item);
+                    let failed = self.line.as_mut().map(|line| line.go_on(sent));
+                    for event in failed.into_iter().flatten() {
+                        self.step(Input::Event(event));
                     }
-                    self.put_backlog();
                 }
                 Wake::Gone => return Err(Ending::Lost),
             }
@@ -166,7 +136,7 @@ impl<T: Transport> Session<T> {
 
     async fn wake(&mut self) -> Wake {
         let reads = self.reads();
-        let Self { registered, socket, waiting, .. } = self;
+        let Self { registered, socket, line, .. } = self;
         let mailbox = &registered.handle().mailbox;
         let peer = async {
             if reads {
@@ -177,8 +147,8 @@ impl<T: Transport> Session<T> {
             }
         };
         let room = async {
-            match waiting {
-                Some(waiting) => Wake::Room(waiting.await),
+            match line {
+                Some(line) => Wake::Room(line.room().await),
                 None => pending().await,
             }
         };
@@ -190,10 +160,13 @@ impl<T: Transport> Session<T> {
     }
 
     fn reads(&self) -> bool {
-        self.waiting.is_none() && self.machine.wants_frames()
+        !self.line.as_ref().is_some_and(Line::is_full) && self.machine.wants_frames()
     }
 
     fn step(&mut self, input: Input) {
+        if matches!(input, Input::Event(Event::Page(_))) {
+            self.opening = None;
+        }
         self.machine.step(input, self.gateway.clock.now_ms(), &mut self.actions);
     }
 
@@ -272,27 +245,35 @@ impl<T: Transport> Session<T> {
                     self.gateway.meters.delivered.increment(1);
                     self.outbox.deliver(encoded);
                 }
-                Action::Ping => self.outbox.ping(),
-                Action::Verify { in_reply_to, token } => {
-                    // Boxed, like what else is rare: a socket that is idle should not
-                    // keep room for it.
-                    let verdict = Box::pin(self.verify(&token)).await;
-                    // It may have taken long. The token of a running socket changes
-                    // nothing about what its peer sent before it went.
-                    if self.asker.is_none() && self.socket.has_left() {
-                        return Err(self.left());
-                    }
-                    self.step(Input::Verified { in_reply_to, verdict });
+                Action::Pass(encoded) => {
+                    self.gateway.meters.ephemeral.increment(1);
+                    self.outbox.deliver(encoded);
                 }
-                Action::Admit(identity) => {
-                    if !Box::pin(self.admit(&identity)).await {
-                        return Err(self.left());
+                Action::Ping => self.outbox.ping(),
+                // Boxed, like what else is rare: a socket that is idle should not keep
+                // room for it.
+                Action::Verify { in_reply_to, token } => {
+                    Box::pin(self.verify(in_reply_to, &token)).await?;
+                }
+                Action::Redeem { in_reply_to, ticket } => {
+                    Box::pin(self.redeem(in_reply_to, &ticket)).await?;
+                }
+                Action::Admit(identity) => Box::pin(self.admit(&identity)).await?,
+                Action::Prolong(identity) => {
+                    if let Some(ticket) = self.ticket {
+                        Box::pin(self.gateway.tickets.prolong(ticket, &identity)).await;
                     }
-                    self.step(Input::Admitted);
                 }
                 Action::Submit { frame, send } => {
-                    self.tally.sent += 1;
-                    self.put(|asker| asker.submit(frame, send));
+                    if self.allowance.spend(1) || Box::pin(self.may_send(frame)).await {
+                        self.tally.sent += 1;
+                        self.put(|asker| asker.submit(frame, send));
+                    }
+                }
+                Action::Retract { frame, retract } => {
+                    if self.allowance.spend(1) || Box::pin(self.may_send(frame)).await {
+                        self.put(|asker| asker.retract(frame, retract));
+                    }
                 }
                 Action::Acknowledge(ids) => {
                     self.tally.acknowledged += ids.len() as u64;
@@ -317,41 +298,75 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
-    async fn verify(&self, token: &str) -> Result<Identity, Refusal> {
-        let verified =
-            timeout(self.gateway.session.verify_timeout, self.gateway.verifier.verify(token));
-        let refusal = |error: &AuthError| Refusal {
-            reason: error.reason(),
-            detail: error.public_message(),
-            close: match error {
-                AuthError::Expired => CloseCode::TokenExpired,
-                AuthError::Missing | AuthError::Malformed | AuthError::Invalid => {
-                    CloseCode::AuthenticationFailed
-                }
-                AuthError::KeysUnavailable(_) => CloseCode::Unavailable,
-            },
-        };
-        match verified.await {
-            Ok(Ok(caller)) => Ok(Identity {
-                device: caller.device,
-                app: caller.app,
-                token_expires_at_ms: caller.expires_at_ms,
-            }),
-            Ok(Err(error)) => Err(refusal(&error)),
-            Err(_) => Err(Refusal {
-                reason: "token_keys_unavailable",
-                detail: "the token cannot be verified now".to_owned(),
-                close: CloseCode::Unavailable,
-            }),
+    async fn verify(&mut self, in_reply_to: u64, token: &str) -> Result<(), Ending> {
+        if !self.enters(in_reply_to) {
+            return Ok(());
+        }
+        let verdict = identify::by_token(&self.gateway, token).await;
+        self.is_still_there()?;
+        self.step(Input::Verified { in_reply_to, verdict });
+        Ok(())
+    }
+
+    async fn redeem(&mut self, in_reply_to: u64, ticket: &Ticket) -> Result<(), Ending> {
+        if !self.enters(in_reply_to) {
+            return Ok(());
+        }
+        let identity = self.gateway.tickets.take(ticket).await;
+        self.is_still_there()?;
+        if identity.is_none() {
+            // It waits for a token now, and nobody knows how long.
+            self.opening = None;
+        }
+        self.step(Input::Redeemed { in_reply_to, identity });
+        Ok(())
+    }
+
+    /// Whether there is room for one more on its way in. It costs less to be turned away
+    /// before anybody was asked.
+    fn enters(&mut self, in_reply_to: u64) -> bool {
+        if self.line.is_some() || self.opening.is_some() {
+            return true;
+        }
+        match self.gateway.entrance.open() {
+            Ok(opening) => {
+                self.opening = Some(opening);
+                true
+            }
+            Err(retry_after) => {
+                self.step(Input::Crowded { in_reply_to, retry_after });
+                false
+            }
         }
     }
 
-    /// Says whether the peer was there for it.
-    async fn admit(&mut self, identity: &Identity) -> bool {
-        let Self { gateway, registered, socket, asker, .. } = self;
+    /// It may have taken long to ask. The token of a running socket changes nothing about
+    /// what its peer sent before it went.
+    fn is_still_there(&mut self) -> Result<(), Ending> {
+        if self.line.is_none() && self.socket.has_left() { Err(self.left()) } else { Ok(()) }
+    }
+
+    async fn admit(&mut self, identity: &Identity) -> Result<(), Ending> {
+        let Self { gateway, registered, socket, line, .. } = self;
         let handle = registered.handle();
-        *asker = Some((identity.device, Asker::new(handle.connection, identity)));
-        gateway.admission.admit(handle, identity.device, || socket.has_left()).await
+        *line = Some(Line::new(
+            handle.connection,
+            identity,
+            gateway.links.clone(),
+            gateway.meters.clone(),
+        ));
+        let claim = gateway.admission.admit(handle, identity.device, || socket.has_left());
+        let (admitted, given) = tokio::join!(claim, gateway.tickets.give(identity));
+        let ticket = given.map(|(ticket, key)| {
+            self.ticket = Some(key);
+            ticket
+        });
+        if !admitted {
+            return Err(self.left());
+        }
+        self.socket.bound_frames(MAX_FRAME_BYTES);
+        self.step(Input::Admitted { ticket });
+        Ok(())
     }
 
     /// The end of a socket whose peer went before it was admitted.
@@ -360,54 +375,31 @@ impl<T: Transport> Session<T> {
         Ending::Peer
     }
 
-    /// Puts an item on the device's link, behind what waits already.
+    /// Whether the device may send one more, as it and its app are limited over all of
+    /// their sockets. The socket is not read meanwhile. If not, the frame is answered.
+    async fn may_send(&mut self, frame: u64) -> bool {
+        let Some(line) = &self.line else {
+            return false;
+        };
+        let limits = &*self.gateway.limits;
+        let (batch, device) = (limits.socket_batch(), line.device());
+        match Allowance::ask(batch, Class::Send, device, line.app(), limits).await {
+            Ok(granted) => {
+                self.allowance.add(granted);
+                self.allowance.spend(1)
+            }
+            Err(limited) => {
+                let result = rate_limited(limited.retry_after);
+                self.step(Input::Event(Event::Outcome { frame, result }));
+                false
+            }
+        }
+    }
+
     fn put(&mut self, item: impl FnOnce(&Asker) -> Item) {
-        let Some((_, asker)) = &self.asker else {
-            return;
-        };
-        let item = item(asker);
-        if self.waiting.is_some() {
-            self.backlog.push_back(item);
-        } else {
-            self.put_now(item);
+        if let Some(answer) = self.line.as_mut().and_then(|line| line.put(item)) {
+            self.step(Input::Event(answer));
         }
-    }
-
-    fn put_backlog(&mut self) {
-        while self.waiting.is_none()
-            && let Some(item) = self.backlog.pop_front()
-        {
-            self.put_now(item);
-        }
-    }
-
-    fn put_now(&mut self, item: Item) {
-        let link = self.asker.as_ref().and_then(|(device, _)| self.gateway.links.route(*device));
-        let Some(link) = link else {
-            return self.fail(&item);
-        };
-        match link.try_send(item) {
-            Ok(()) => {}
-            Err(TrySendError::Lost(item)) => self.fail(&item),
-            Err(TrySendError::Full(item)) => {
-                self.gateway.meters.waits.increment(1);
-                self.waiting = Some(Box::pin(async move { link.send(item).await }));
-            }
-        }
-    }
-
-    /// Answers an item that no replica took.
-    fn fail(&mut self, item: &Item) {
-        let event = match item {
-            Item::Submit(submit) => {
-                self.gateway.meters.unavailable.increment(1);
-                Event::Outcome { frame: submit.frame, result: unavailable() }
-            }
-            Item::Pull(_) => Event::Page(Page { envelopes: Vec::new(), last: false, failed: true }),
-            // What it names is delivered once more.
-            Item::Acknowledge(_) => return,
-        };
-        self.step(Input::Event(event));
     }
 
     /// Writes what has gathered. Waits for a slow peer, but not for ever, and not for
@@ -438,54 +430,6 @@ impl<T: Transport> Session<T> {
         });
         Ending::Abandoned(code.unwrap_or(CloseCode::Displaced))
     }
-
-    async fn finish(self, ending: Ending) {
-        let Self { gateway, registered, mut socket, mut outbox, asker, tally, encoding, .. } = self;
-        let handle = registered.handle();
-        // The audit no longer writes its place anew. The registry has it until all is
-        // done, since a drain waits for that.
-        registered.leave();
-
-        let wire = match ending {
-            Ending::Ours(_) | Ending::Peer => outbox.take(),
-            Ending::Abandoned(_) | Ending::Lost => None,
-        };
-        let take_leave = async {
-            if let Some(wire) = wire
-                && socket.write(wire).await.is_ok()
-                && matches!(ending, Ending::Ours(_))
-            {
-                // A connection that ends with bytes unread is reset, and the Close frame
-                // may be lost with it. So the peer closes first, if it can.
-                closed_by_peer(&mut socket).await;
-            }
-        };
-        let forget_place = async {
-            if let Some((device, _)) = asker {
-                gateway.admission.leave(handle, device).await;
-            }
-        };
-        let (_in_time, ()) = tokio::join!(timeout(CLOSE_PATIENCE, take_leave), forget_place);
-        drop(socket);
-
-        gateway.meters.frames_out.increment(outbox.take_count());
-        metrics::closed(ending.reason());
-        tracing::info!(
-            connection = %handle.connection,
-            encoding = encoding.label(),
-            sent = tally.sent,
-            delivered = tally.delivered,
-            acknowledged = tally.acknowledged,
-            duration_ms = millis(tally.since.elapsed()),
-            close = ending.reason(),
-            "session ended"
-        );
-    }
-}
-
-/// Reads, and passes over, what the peer still sends.
-async fn closed_by_peer(socket: &mut impl Transport) {
-    while !matches!(socket.next().await, Ok(Incoming::Close) | Err(_)) {}
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use sotto_ids::{ConnectionId, EnvelopeId};
 use sotto_proto::{
-    messages::{Acknowledge, DeviceRef, Pull, Submit, uplink::Item},
-    socket::Send,
+    messages::{self, Acknowledge, DeviceRef, Pull, Submit, uplink::Item},
+    socket::{Retract, Send},
 };
 
 use super::io::Identity;
@@ -26,6 +26,11 @@ impl Asker {
         Self { connection, device, app: identity.app.clone() }
     }
 
+    /// The app that the device's token was bought with.
+    pub(crate) fn app(&self) -> &str {
+        &self.app
+    }
+
     pub(crate) fn submit(&self, frame: u64, send: Send) -> Item {
         Item::Submit(Submit {
             connection: self.connection.0,
@@ -33,6 +38,15 @@ impl Asker {
             sender: Some(self.device.clone()),
             app: self.app.clone(),
             send: Some(send),
+        })
+    }
+
+    pub(crate) fn retract(&self, frame: u64, retract: Retract) -> Item {
+        Item::Retract(messages::Retract {
+            connection: self.connection.0,
+            frame,
+            sender: Some(self.device.clone()),
+            retract: Some(retract),
         })
     }
 

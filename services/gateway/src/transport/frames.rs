@@ -33,7 +33,7 @@ pub(crate) enum Incoming {
 /// Why no more can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// A message is larger than `MAX_FRAME_BYTES`.
+    /// A message is larger than the bound.
     TooLarge,
     /// The bytes are no frames (RFC 6455).
     Malformed,
@@ -93,6 +93,7 @@ pub(crate) struct FrameReader {
     codec: Codec,
     arrived: BytesMut,
     fragments: Option<Fragments>,
+    largest: usize,
     share: Share,
 }
 
@@ -108,8 +109,15 @@ impl FrameReader {
             codec: Codec::new().max_size(MAX_FRAME_BYTES),
             arrived: BytesMut::new(),
             fragments: None,
+            largest: MAX_FRAME_BYTES,
             share: Share { budget, held: 0 },
         }
+    }
+
+    /// Takes messages of at most so many bytes from now on, and never more than
+    /// `MAX_FRAME_BYTES`.
+    pub(crate) fn bound(&mut self, largest: usize) {
+        self.largest = largest.min(MAX_FRAME_BYTES);
     }
 
     /// Takes bytes that have arrived.
@@ -125,7 +133,7 @@ impl FrameReader {
     /// The next message, if all of it has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Broken> {
         while let Some(length) = announced(&self.arrived) {
-            if length > MAX_FRAME_BYTES as u64 {
+            if length > self.largest as u64 {
                 return Err(Broken::TooLarge);
             }
             match self.codec.decode(&mut self.arrived) {
@@ -179,7 +187,7 @@ impl FrameReader {
             Frame::Continuation(Item::Last(bytes)) => (bytes, true),
         };
         let fragments = self.fragments.as_mut().ok_or(Broken::Malformed)?;
-        if fragments.bytes.len() + bytes.len() > MAX_FRAME_BYTES {
+        if fragments.bytes.len() + bytes.len() > self.largest {
             return Err(Broken::TooLarge);
         }
         fragments.bytes.extend_from_slice(&bytes);
@@ -263,6 +271,27 @@ mod tests {
         reader.feed(bytes.slice(..14));
 
         assert_eq!(reader.next(), Err(Broken::TooLarge));
+    }
+
+    #[test]
+    fn the_bound_can_be_lower_for_a_while_and_holds_for_fragments_too() {
+        let whole = wire(vec![binary(101)]);
+        let parts = wire(vec![
+            Message::Continuation(Item::FirstBinary(vec![0; 51].into())),
+            Message::Continuation(Item::Last(vec![0; 50].into())),
+        ]);
+        for bytes in [whole, parts] {
+            let mut strict = reader();
+            strict.bound(100);
+            strict.feed(bytes.clone());
+            assert_eq!(strict.next(), Err(Broken::TooLarge));
+
+            let mut lenient = reader();
+            lenient.bound(100);
+            lenient.bound(101);
+            lenient.feed(bytes);
+            assert!(matches!(lenient.next(), Ok(Some(Incoming::Binary(_)))));
+        }
     }
 
     #[test]

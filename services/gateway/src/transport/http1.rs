@@ -16,7 +16,16 @@ use super::{
     pipe::{PipeWriter, pipe},
 };
 
-pub(crate) use actix_http::ws::HandshakeError;
+/// Why a request does not become a socket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAnUpgrade {
+    #[error(transparent)]
+    Handshake(#[from] actix_http::ws::HandshakeError),
+
+    /// Its bytes would be taken for those of the socket, or the other way round.
+    #[error("an upgrade has no body")]
+    Body,
+}
 
 /// See the module.
 pub(crate) struct Http1 {
@@ -29,13 +38,16 @@ pub(crate) struct Http1 {
 ///
 /// # Errors
 ///
-/// The request is no upgrade to a WebSocket.
+/// The request is no upgrade to a WebSocket, or announces a body.
 pub(crate) fn accept(
     request: &HttpRequest,
     payload: web::Payload,
     subprotocol: &'static str,
     budget: Arc<Budget>,
-) -> Result<(HttpResponse, Http1), HandshakeError> {
+) -> Result<(HttpResponse, Http1), NotAnUpgrade> {
+    if announces_body(request) {
+        return Err(NotAnUpgrade::Body);
+    }
     let mut response = actix_http::ws::handshake(request.head())?;
     response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, subprotocol));
     let (writer, body) = pipe();
@@ -43,6 +55,14 @@ pub(crate) fn accept(
     let response = response.message_body(BoxBody::new(body)).expect("valid headers");
     let socket = Http1 { payload, frames: FrameReader::new(budget), writer };
     Ok((HttpResponse::from(response), socket))
+}
+
+/// RFC 9112 section 6: a body is there where one of two headers says so.
+fn announces_body(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let is_empty = |length: &header::HeaderValue| length.as_bytes() == b"0";
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get_all(header::CONTENT_LENGTH).any(|length| !is_empty(length))
 }
 
 impl Transport for Http1 {
@@ -56,6 +76,10 @@ impl Transport for Http1 {
                 Some(Err(_)) | None => return Err(Broken::Gone),
             }
         }
+    }
+
+    fn bound_frames(&mut self, largest: usize) {
+        self.frames.bound(largest);
     }
 
     async fn write(&mut self, wire: Bytes) -> Result<(), Gone> {

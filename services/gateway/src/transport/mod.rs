@@ -21,6 +21,9 @@ pub(crate) trait Transport {
     /// The next message of the peer. May be dropped while it waits; nothing is lost.
     async fn next(&mut self) -> Result<Incoming, Broken>;
 
+    /// Takes messages of at most so many bytes from now on.
+    fn bound_frames(&mut self, largest: usize);
+
     /// Hands over frames as they go over the wire, once the ones before are on their
     /// way.
     async fn write(&mut self, wire: Bytes) -> Result<(), Gone>;

@@ -238,3 +238,80 @@ async fn a_device_that_takes_nothing_holds_up_no_other() {
     let received = tokio::time::timeout(Duration::from_secs(5), device.receive(200)).await;
     assert_eq!(received.unwrap(), hinted);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ephemeral_is_written_and_never_waited_for() {
+    let replica = Replica::start().await;
+    let gateway = TestGateway::start(&[&replica]).await;
+    for form in [Form::Proto, Form::Json] {
+        let user = Signer::new();
+        let opening = Device::open(gateway.address()).form(form).token(&user.token(600));
+        let mut device = opening.connect().await;
+        device.hello().await;
+        device.queue_empty().await;
+
+        // More than the window holds, and none is acknowledged.
+        for _ in 0..200 {
+            let passed = replica.pass(device.connection, b"typing");
+            assert_eq!(device.envelope().await, passed);
+        }
+        device.acknowledge(&[replica.pass(device.connection, b"typing")]).await;
+
+        device.envelope().await;
+        let stored = replica.store(user.device(), 1, 10);
+        replica.hint(device.connection, user.device(), &stored);
+        assert_eq!(device.receive(1).await, stored);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_turned_away_is_told_before_queue_empty() {
+    let replica = Replica::start().await;
+    replica.overflow(7);
+    let gateway = TestGateway::start(&[&replica]).await;
+    for form in [Form::Proto, Form::Json] {
+        let token = Signer::new().token(600);
+        let mut device = Device::open(gateway.address()).form(form).token(&token).connect().await;
+        device.hello().await;
+
+        let frame = device.next().await;
+        let Some(Body::QueueOverflow(overflow)) = frame.body else { panic!("{frame:?}") };
+        assert_eq!(overflow.turned_away, 7);
+        device.queue_empty().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_its_queue_does_not_know_any_more_is_closed_for_good() {
+    let replica = Replica::start().await;
+    let gateway = TestGateway::start(&[&replica]).await;
+    let user = Signer::new();
+    replica.revoke(user.device());
+
+    let mut device = gateway.connect_early(user).await;
+
+    assert_eq!(device.closed().await, (4502, "device_revoked".to_owned()));
+}
+
+/// I-2. Caught with the redelivery taken out of the intake's tick.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_living_device_does_not_acknowledge_comes_again_and_not_without_end() {
+    let mut config = crate::harness::config();
+    config.session.heartbeat = Duration::from_secs(300);
+    let replica = Replica::start().await;
+    let gateway = TestGateway::start_with(&[&replica], config).await;
+    let user = Signer::new();
+    let mut device = gateway.connect(user).await;
+    let stored = replica.store(user.device(), 1, 10);
+    replica.hint(device.connection, user.device(), &stored);
+    assert_eq!(device.envelope().await, stored[0]);
+
+    for _ in 0..3 {
+        gateway.clock.advance(Duration::from_secs(61));
+        assert_eq!(device.envelope().await, stored[0], "the same id");
+    }
+    gateway.clock.advance(Duration::from_secs(61));
+
+    assert_eq!(device.closed().await, (4006, "unacknowledged".to_owned()));
+    assert_eq!(replica.waiting(user.device()), 1, "it waits for the next socket");
+}

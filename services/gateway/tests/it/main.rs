@@ -3,11 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod admission;
 mod authentication;
+mod bad_input;
 mod delivery;
 mod draining;
 mod frames;
 mod harness;
 mod places;
+mod resuming;
 mod sending;
 mod upgrade;

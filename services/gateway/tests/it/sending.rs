@@ -1,3 +1,5 @@
+use sotto_proto::socket::{Retract, client_frame, server_frame::Body};
+
 use crate::harness::{Device, Form, Replica, Signer, TestGateway, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +108,7 @@ async fn without_a_replica_sends_are_unavailable_and_may_be_tried_again() {
         let answer = device.next().await;
         assert_eq!(answer.in_reply_to, frame);
         match answer.body {
-            Some(sotto_proto::socket::server_frame::Body::Accepted(_)) => break,
+            Some(Body::Accepted(_)) => break,
             // The gateway takes a moment longer to know.
             _ => frame = device.send(b"again").await,
         }
@@ -125,4 +127,43 @@ async fn a_replica_that_owes_an_answer_for_too_long_is_given_up() {
     let frame = device.send(b"hi").await;
 
     assert_eq!(device.error().await.0, frame);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retraction_goes_up_with_its_sender_and_is_answered() {
+    let replica = Replica::start().await;
+    let gateway = TestGateway::start(&[&replica]).await;
+
+    for form in [Form::Proto, Form::Json] {
+        let user = Signer::new();
+        let opening = Device::open(gateway.address()).form(form).token(&user.token(600));
+        let mut device = opening.connect().await;
+        device.hello().await;
+        device.queue_empty().await;
+        let retract = Retract {
+            client_msg_id: vec![1; 16].into(),
+            recipient: vec![2; 16].into(),
+            device_ids: vec![1, 3],
+        };
+
+        let frame = device.say(client_frame::Body::Retract(retract.clone())).await;
+
+        let answer = device.next().await;
+        assert!(matches!(answer.body, Some(Body::Retracted(_))), "{answer:?}");
+        assert_eq!(answer.in_reply_to, frame);
+        let passed_on = replica.retracts().pop().unwrap();
+        assert_eq!(passed_on.sender.unwrap().account, user.device().account.as_bytes()[..]);
+        assert_eq!(passed_on.retract.unwrap(), retract);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retraction_that_no_replica_takes_may_be_tried_again() {
+    let gateway = TestGateway::start(&[]).await;
+    let mut device = gateway.connect_early(Signer::new()).await;
+
+    let frame = device.say(client_frame::Body::Retract(Retract::default())).await;
+
+    let (answered, error) = device.error().await;
+    assert_eq!((answered, error.reason.as_str()), (frame, "unavailable"));
 }

@@ -64,3 +64,15 @@ async fn a_full_gateway_takes_no_more_sockets() {
     crate::harness::wait_for("room", async || Device::open(address).try_connect().await.is_ok())
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_with_a_body_is_refused() {
+    let gateway = TestGateway::start(&[]).await;
+    let offered = "sec-websocket-protocol: sotto.v1.json\r\n";
+
+    for body in ["content-length: 5\r\n", "transfer-encoding: chunked\r\n"] {
+        let (status, problem) = refused(&gateway, &format!("{UPGRADE}{offered}{body}")).await;
+
+        assert_eq!((status, &problem["reason"]), (422, &"not_an_upgrade".into()));
+    }
+}

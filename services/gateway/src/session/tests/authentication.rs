@@ -10,10 +10,9 @@ fn a_token_of_the_upgrade_leads_to_hello_and_the_first_pull() {
     let admit = script.verified(0, Ok(identity.clone()));
     assert_eq!(admit, [Action::Admit(identity)], "nothing is read before the place is written");
 
-    let actions = script.feed(Input::Admitted);
+    let actions = script.feed(Input::Admitted { ticket: None });
     assert_eq!(names(&actions), ["hello", "pull"]);
-    let Action::Send(ServerFrame { in_reply_to: 0, body: Some(Body::Hello(hello)) }) =
-        &actions[0]
+    let Action::Send(ServerFrame { in_reply_to: 0, body: Some(Body::Hello(hello)) }) = &actions[0]
     else {
         panic!("{actions:?}");
     };
@@ -30,7 +29,7 @@ fn the_first_frame_may_show_the_token_and_hello_answers_it() {
 
     assert_eq!(names(&script.frame(authenticate(5))), ["verify"]);
     script.verified(5, Ok(identity(1, START_MS + TOKEN_MS)));
-    let actions = script.feed(Input::Admitted);
+    let actions = script.feed(Input::Admitted { ticket: None });
 
     assert!(matches!(&actions[0], Action::Send(ServerFrame { in_reply_to: 5, .. })));
 }
@@ -94,7 +93,7 @@ fn a_new_token_of_the_same_device_keeps_it_going() {
 
     let actions = script.verified(6, Ok(identity(1, START_MS + 2 * TOKEN_MS)));
 
-    assert_eq!(names(&actions), ["authenticated"]);
+    assert_eq!(names(&actions), ["authenticated", "prolong"]);
     let mut actions = vec![];
     while !ends(&actions) {
         script.machine.alive();

@@ -11,8 +11,7 @@ fn a_drain_says_when_to_come_back() {
     let actions = Script::live().event(Event::Drain { reconnect_after_ms: 1234 });
 
     assert_closed(&actions, CloseCode::ServiceRestart);
-    let Action::Send(ServerFrame { body: Some(Body::Goodbye(goodbye)), .. }) = &actions[0]
-    else {
+    let Action::Send(ServerFrame { body: Some(Body::Goodbye(goodbye)), .. }) = &actions[0] else {
         panic!("{actions:?}");
     };
     assert_eq!(goodbye.reconnect_after_ms, 1234);

@@ -62,3 +62,32 @@ fn a_low_stock_of_prekeys_is_told() {
 
     assert_eq!(names(&script.event(low)), ["prekeys_low"]);
 }
+
+#[test]
+fn what_is_ephemeral_passes_at_once_whatever_the_queue_does() {
+    let passed = [Action::Pass(encoded(7))];
+    let mut pulling = Script::admitted();
+    assert_eq!(pulling.event(Event::Ephemeral(encoded(7))), passed);
+
+    let mut full = Script::live();
+    for number in 0..128 {
+        full.event(Event::Delivery(stored(number)));
+    }
+    assert_eq!(full.event(Event::Ephemeral(encoded(7))), passed, "it takes no room in the window");
+
+    let mut early = Script::new();
+    early.feed(Input::Opened { token: Some("token".to_owned()) });
+    early.verified(0, Ok(identity(1, START_MS + TOKEN_MS)));
+    assert!(early.event(Event::Ephemeral(encoded(7))).is_empty(), "not before Hello");
+}
+
+#[test]
+fn what_is_ephemeral_is_never_delivered_again() {
+    let mut script = Script::live();
+    script.event(Event::Ephemeral(encoded(7)));
+
+    for _ in 0..120 {
+        script.machine.alive();
+        assert!(script.pass(Duration::from_secs(1)).iter().all(|action| *action == Action::Ping));
+    }
+}

@@ -4,7 +4,10 @@ mod acknowledging;
 mod authentication;
 mod ending;
 mod live;
+mod pacing;
 mod pulling;
+mod redelivering;
+mod resuming;
 mod sending;
 
 use std::{sync::Arc, time::Duration};
@@ -17,15 +20,16 @@ use sotto_kit::clock::millis;
 use sotto_proto::{
     messages::outcome,
     socket::{
-        Accepted, Ack, Authenticate, ClientFrame, DeviceMismatch, Error, Send, ServerFrame,
-        client_frame, server_frame::Body,
+        Accepted, Ack, Authenticate, ClientFrame, DeviceMismatch, Error, QueueOverflow, Retract,
+        Retracted, Send, ServerFrame, client_frame, server_frame::Body,
     },
 };
 
 use super::{
     close::CloseCode,
     io::{Action, Actions, Event, Identity, Input, Page, Refusal, Stored},
-    machine::{Machine, Setup, unavailable},
+    machine::{Machine, Setup},
+    replies::unavailable,
 };
 use crate::config::tests::defaults;
 
@@ -71,11 +75,11 @@ fn delivered(numbers: impl IntoIterator<Item = u64>) -> Vec<Action> {
 
 fn page(numbers: impl IntoIterator<Item = u64>, last: bool) -> Event {
     let envelopes = numbers.into_iter().map(stored).collect();
-    Event::Page(Page { envelopes, last, failed: false })
+    Event::Page(Page { envelopes, last, ..Page::default() })
 }
 
 fn failed_page() -> Event {
-    Event::Page(Page { envelopes: vec![], last: false, failed: true })
+    Event::Page(Page::failed())
 }
 
 fn pull(in_flight: impl IntoIterator<Item = u64>, limit: u32) -> Action {
@@ -83,7 +87,7 @@ fn pull(in_flight: impl IntoIterator<Item = u64>, limit: u32) -> Action {
 }
 
 fn accepted() -> outcome::Result {
-    outcome::Result::Accepted(Accepted { server_time_ms: START_MS })
+    outcome::Result::Accepted(Accepted { server_time_ms: START_MS, full: vec![] })
 }
 
 fn authenticate(id: u64) -> ClientFrame {
@@ -171,7 +175,7 @@ impl Script {
         let mut script = Self::new();
         script.feed(Input::Opened { token: Some("token".to_owned()) });
         script.verified(0, Ok(identity(1, START_MS + TOKEN_MS)));
-        let actions = script.feed(Input::Admitted);
+        let actions = script.feed(Input::Admitted { ticket: None });
         assert_eq!(actions.last(), Some(&pull([], 100)));
         script
     }
@@ -211,9 +215,15 @@ fn names(actions: &[Action]) -> Vec<&'static str> {
                 Some(Body::PrekeysLow(_)) => "prekeys_low",
                 Some(Body::Error(_)) => "error",
                 Some(Body::Goodbye(_)) => "goodbye",
+                Some(Body::Retracted(_)) => "retracted",
+                Some(Body::QueueOverflow(_)) => "queue_overflow",
                 Some(Body::Deliver(_)) | None => "other",
             },
             Action::Deliver(_) => "deliver",
+            Action::Pass(_) => "pass",
+            Action::Redeem { .. } => "redeem",
+            Action::Prolong(_) => "prolong",
+            Action::Retract { .. } => "retract",
             Action::Ping => "ping",
             Action::Verify { .. } => "verify",
             Action::Admit(_) => "admit",

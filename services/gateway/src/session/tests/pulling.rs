@@ -141,3 +141,45 @@ fn a_page_that_nobody_asked_for_is_passed_over() {
     let mut script = Script::live();
     assert!(script.event(page([1], true)).is_empty());
 }
+
+#[test]
+fn what_was_turned_away_is_told_before_the_queue_is_empty() {
+    let mut script = Script::admitted();
+    let overflow = Some(QueueOverflow { since_ms: START_MS, turned_away: 3 });
+    let last = Page { envelopes: vec![stored(1)], last: true, overflow, ..Page::default() };
+
+    let actions = script.event(Event::Page(last));
+
+    assert_eq!(names(&actions), ["deliver", "queue_overflow", "queue_empty"]);
+    let Action::Send(ServerFrame { body: Some(Body::QueueOverflow(told)), .. }) = &actions[1]
+    else {
+        panic!("{actions:?}");
+    };
+    assert_eq!((told.since_ms, told.turned_away), (START_MS, 3));
+}
+
+#[test]
+fn what_was_turned_away_later_is_told_too() {
+    let mut script = Script::live();
+    script.event(Event::Missed);
+    let overflow = Some(QueueOverflow { since_ms: START_MS, turned_away: 1 });
+
+    let actions = script.event(Event::Page(Page { last: true, overflow, ..Page::default() }));
+
+    assert_eq!(names(&actions), ["queue_overflow"]);
+}
+
+/// I-7. Caught with the arm for revoked pages taken out: the socket stays, and its queue
+/// counts as empty.
+#[test]
+fn a_page_of_a_device_that_was_revoked_ends_the_socket() {
+    for mut script in [Script::admitted(), Script::live()] {
+        let revoked = Page { revoked: true, last: true, ..Page::default() };
+
+        let actions = script.event(Event::Page(revoked));
+
+        assert_closed(&actions, CloseCode::DeviceRevoked);
+        assert_eq!(names(&actions), ["goodbye", "close"]);
+        assert!(!CloseCode::DeviceRevoked.reconnect());
+    }
+}

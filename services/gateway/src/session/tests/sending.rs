@@ -28,8 +28,7 @@ fn a_send_for_more_devices_than_an_account_can_have_goes_nowhere() {
         ..Send::default()
     };
 
-    let actions =
-        script.frame(ClientFrame { id: 5, body: Some(client_frame::Body::Send(send)) });
+    let actions = script.frame(ClientFrame { id: 5, body: Some(client_frame::Body::Send(send)) });
 
     assert_eq!(the_error(&actions), (5, "too_many_devices"));
     assert_eq!(actions.len(), 1);
@@ -83,8 +82,45 @@ fn a_frame_without_a_known_body_is_an_error_and_no_end() {
 
 #[test]
 fn what_is_no_frame_ends_the_socket() {
-    for code in [CloseCode::MalformedFrame, CloseCode::FrameTooLarge, CloseCode::WrongFrameKind]
-    {
+    for code in [CloseCode::MalformedFrame, CloseCode::FrameTooLarge, CloseCode::WrongFrameKind] {
         assert_closed(&Script::live().feed(Input::Refused(code)), code);
     }
+}
+
+#[test]
+fn a_retraction_goes_up_and_its_outcome_answers_the_frame() {
+    let retract = Retract { device_ids: vec![1, 2], ..Retract::default() };
+    let result = outcome::Result::Retracted(Retracted {});
+    let mut script = Script::live();
+
+    let body = Some(client_frame::Body::Retract(retract.clone()));
+    let up = script.frame(ClientFrame { id: 12, body });
+    assert_eq!(up, [Action::Retract { frame: 12, retract }]);
+    let actions = script.event(Event::Outcome { frame: 12, result });
+
+    assert_eq!(names(&actions), ["retracted"]);
+    assert!(matches!(&actions[0], Action::Send(ServerFrame { in_reply_to: 12, .. })));
+}
+
+#[test]
+fn a_retraction_from_more_devices_than_an_account_can_have_goes_nowhere() {
+    let retract = Retract { device_ids: (1..=11).collect(), ..Retract::default() };
+    let mut script = Script::live();
+
+    let body = Some(client_frame::Body::Retract(retract));
+    let actions = script.frame(ClientFrame { id: 5, body });
+
+    assert_eq!(the_error(&actions), (5, "too_many_devices"));
+    assert_eq!(actions.len(), 1);
+}
+
+#[test]
+fn retractions_are_undecided_like_sends() {
+    let mut script = Script::live();
+    for id in 1..=64 {
+        let body = Some(client_frame::Body::Retract(Retract::default()));
+        script.frame(ClientFrame { id, body });
+    }
+
+    assert!(!script.machine.wants_frames());
 }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, dev::ServerHandle};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use sotto_gateway::{DEFAULT_CONFIG, GatewayConfig, Neighbours};
 use sotto_kit::{clock::TestClock, config::Secret, lifecycle::Lifecycle, service::Context};
 use sotto_store::{
@@ -25,6 +26,7 @@ pub(crate) struct TestGateway {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) places: Places,
     pub(crate) notices: Notices,
+    redis: Redis,
     address: SocketAddr,
     server: ServerHandle,
 }
@@ -48,7 +50,8 @@ pub(crate) fn config() -> GatewayConfig {
     config.links.backoff_max = Duration::from_millis(100);
     config.resync.delay = Duration::from_millis(100);
     config.resync.pause = Duration::from_millis(1);
-    config.drain.window = Duration::from_millis(500);
+    config.drain.window = Duration::from_millis(100);
+    config.drain.reconnect_within = Duration::from_millis(500);
     config
 }
 
@@ -82,18 +85,15 @@ impl TestGateway {
     ) -> Self {
         let redis = redis(redis_url).await;
         let places = Places::new(redis.clone(), Duration::from_secs(60));
-        let notices = Notices::new(redis, places.clone());
+        let notices = Notices::new(redis.clone(), places.clone());
         let clock = Arc::new(TestClock::new(START_MS));
         let lifecycle = Lifecycle::new();
         let keys = TestKeys::default();
-        let context = Context {
-            lifecycle: lifecycle.clone(),
-            clock: clock.clone(),
-            domain: DOMAIN.to_owned(),
-        };
+        let context = Context::unlimited(lifecycle.clone(), clock.clone(), DOMAIN.to_owned());
         let neighbours = Neighbours {
             places: places.clone(),
             notices: notices.clone(),
+            redis: redis.clone(),
             keys: keys.serve().await,
             messages: replicas.iter().map(|replica| replica.url()).collect(),
         };
@@ -104,7 +104,10 @@ impl TestGateway {
         let address = listener.local_addr().unwrap();
         let server = HttpServer::new(move || {
             let http = http.clone();
-            App::new().configure(move |app| http(app))
+            App::new().configure(move |app| {
+                sotto_kit::http::configure(app, 1 << 20);
+                http(app);
+            })
         })
         .workers(2)
         .disable_signals()
@@ -115,7 +118,8 @@ impl TestGateway {
         #[expect(clippy::disallowed_methods, reason = "stopped when the gateway is dropped")]
         tokio::spawn(server);
 
-        let gateway = Self { clock, keys, lifecycle, places, notices, address, server: handle };
+        let gateway =
+            Self { clock, keys, lifecycle, places, notices, redis, address, server: handle };
         gateway.linked(replicas).await;
         gateway
     }
@@ -128,7 +132,12 @@ impl TestGateway {
         }
         let before: Vec<_> = replicas.iter().map(|replica| replica.pulls()).collect();
         wait_for("the links to the replicas", async || {
-            drop(self.connect_early(Signer::new()).await);
+            let token = Signer::new().token(600);
+            let probe = Device::open(self.address).token(&token).try_connect().await;
+            // One that is turned away comes again.
+            if let Ok(mut probe) = probe {
+                probe.hello().await;
+            }
             replicas.iter().zip(&before).all(|(replica, before)| replica.pulls() > *before)
         })
         .await;
@@ -150,6 +159,12 @@ impl TestGateway {
         let mut device = Device::open(self.address).token(&user.token(600)).connect().await;
         device.hello().await;
         device
+    }
+
+    /// How many tickets Redis has that are this one.
+    pub(crate) async fn tickets_of(&self, ticket: &[u8]) -> usize {
+        let key = format!("gateway:{{{:x}}}:resume", Sha256::digest(ticket));
+        redis::cmd("EXISTS").arg(key).query_async(&mut self.redis.commands()).await.unwrap()
     }
 
     /// Where Redis says that the user's device is.

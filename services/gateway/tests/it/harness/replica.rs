@@ -11,15 +11,15 @@ use std::{
 use bytes::Bytes;
 use futures_util::Stream;
 use prost::Message as _;
-use sotto_ids::{ClientMsgId, ConnectionId, DeviceAddress, EnvelopeId};
+use sotto_ids::{AccountId, ClientMsgId, ConnectionId, DeviceAddress, DeviceId, EnvelopeId};
 use sotto_proto::{
     messages::{
         Acknowledge, Delivery, DeviceRef, Downlink, GatewayBatch, MessagesBatch, Outcome, Page,
-        Pull, StoredEnvelope, Submit, Welcome, downlink,
+        Pull, Retract, StoredEnvelope, Submit, Welcome, downlink,
         messages_service_server::{MessagesService, MessagesServiceServer},
         outcome, uplink,
     },
-    socket::{Accepted, CiphertextType, Envelope},
+    socket::{Accepted, CiphertextType, Envelope, MessageClass, QueueOverflow, Retracted},
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
@@ -42,6 +42,11 @@ struct State {
     credit: u32,
     /// Whether sends are answered.
     decides: bool,
+    /// Whether pulls are.
+    reads: bool,
+    unread: Vec<Pull>,
+    /// With what, where not with Accepted.
+    answer: Option<outcome::Result>,
     queues: BTreeMap<(Vec<u8>, u32), BTreeMap<EnvelopeId, Bytes>>,
     submits: Vec<Submit>,
     undecided: Vec<(u64, u64)>,
@@ -49,6 +54,10 @@ struct State {
     streams: Vec<Batches>,
     served: CancellationToken,
     enqueued: u64,
+    retracts: Vec<Retract>,
+    acknowledged: usize,
+    revoked: HashSet<(Vec<u8>, u32)>,
+    overflow: Option<QueueOverflow>,
 }
 
 impl Replica {
@@ -57,6 +66,9 @@ impl Replica {
         let state = State {
             credit: 1024,
             decides: true,
+            reads: true,
+            unread: Vec::new(),
+            answer: None,
             queues: BTreeMap::new(),
             submits: Vec::new(),
             undecided: Vec::new(),
@@ -64,6 +76,10 @@ impl Replica {
             streams: Vec::new(),
             served: CancellationToken::new(),
             enqueued: 0,
+            retracts: Vec::new(),
+            acknowledged: 0,
+            revoked: HashSet::new(),
+            overflow: None,
         };
         let address = listener.local_addr().unwrap();
         let replica = Self { state: Arc::new(Mutex::new(state)), address };
@@ -121,7 +137,27 @@ impl Replica {
         let mut state = self.state();
         state.decides = true;
         for (connection, frame) in std::mem::take(&mut state.undecided) {
-            state.say(&accepted(connection, frame));
+            state.say(&decided(connection, frame, None));
+        }
+    }
+
+    /// Every send is answered with this, from now on.
+    pub(crate) fn answer(&self, result: outcome::Result) {
+        self.state().answer = Some(result);
+    }
+
+    /// Pulls are taken and not answered, from now on.
+    pub(crate) fn stop_reading(&self) {
+        self.state().reads = false;
+    }
+
+    /// All pulls are answered, those that wait first.
+    pub(crate) fn read(&self) {
+        let mut state = self.state();
+        state.reads = true;
+        for pull in std::mem::take(&mut state.unread) {
+            let page = state.page(&pull);
+            state.say(&downlink::Item::Page(page));
         }
     }
 
@@ -140,6 +176,48 @@ impl Replica {
     /// The sends that came, in their order.
     pub(crate) fn submits(&self) -> Vec<Submit> {
         self.state().submits.clone()
+    }
+
+    /// How many ids were acknowledged.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.state().acknowledged
+    }
+
+    /// The retractions that came.
+    pub(crate) fn retracts(&self) -> Vec<Retract> {
+        self.state().retracts.clone()
+    }
+
+    /// The device is none of its account any more.
+    pub(crate) fn revoke(&self, device: DeviceAddress) {
+        self.state().revoked.insert(key_of(device));
+    }
+
+    /// Every page says from now on that messages were turned away.
+    pub(crate) fn overflow(&self, turned_away: u64) {
+        self.state().overflow = Some(QueueOverflow { since_ms: START_MS, turned_away });
+    }
+
+    /// Sends an envelope that is stored nowhere.
+    pub(crate) fn pass(&self, connection: ConnectionId, ciphertext: &'static [u8]) -> EnvelopeId {
+        let mut state = self.state();
+        state.enqueued += 1;
+        let send = ClientMsgId::new(START_MS + state.enqueued, [4; 10]);
+        let nobody = DeviceAddress::new(AccountId::new([0; 32]).uuid(), DeviceId::FIRST);
+        let id = EnvelopeId::derive(nobody, nobody, send);
+        let envelope = Envelope {
+            id: Bytes::copy_from_slice(id.as_bytes()),
+            sender: Bytes::from_static(&[8; 16]),
+            sender_device: 1,
+            r#type: CiphertextType::Whisper.into(),
+            ciphertext: Bytes::from_static(ciphertext),
+            class: MessageClass::Ephemeral.into(),
+            ..Envelope::default()
+        };
+        let envelope = Some(stored(id, &envelope.encode_to_vec().into()));
+        let delivery = Delivery { connection: connection.0, envelope, ephemeral: true };
+        state.say(&downlink::Item::Delivery(delivery));
+        id
     }
 
     /// How many envelopes wait for a device.
@@ -167,6 +245,7 @@ impl Replica {
                     r#type: CiphertextType::Whisper.into(),
                     ciphertext: vec![5; bytes].into(),
                     server_time_ms: START_MS,
+                    class: MessageClass::Unspecified.into(),
                 };
                 let queue = state.queues.entry(key_of(device)).or_default();
                 queue.insert(id, envelope.encode_to_vec().into());
@@ -184,7 +263,7 @@ impl Replica {
                 continue;
             };
             let envelope = Some(stored(*id, encoded));
-            let delivery = Delivery { connection: connection.0, envelope };
+            let delivery = Delivery { connection: connection.0, envelope, ephemeral: false };
             state.say(&downlink::Item::Delivery(delivery));
         }
     }
@@ -200,20 +279,32 @@ impl Replica {
                 let (connection, frame) = (submit.connection, submit.frame);
                 state.submits.push(submit);
                 if state.decides {
-                    state.say(&accepted(connection, frame));
+                    let answer = state.answer.clone();
+                    state.say(&decided(connection, frame, answer));
                 } else {
                     state.undecided.push((connection, frame));
                 }
             }
             uplink::Item::Acknowledge(Acknowledge { device, envelope_ids }) => {
+                state.acknowledged += envelope_ids.len();
                 if let Some(queue) = state.queues.get_mut(&key(&device.unwrap())) {
                     queue.retain(|id, _| {
                         !envelope_ids.iter().any(|acked| acked == &id.as_bytes()[..])
                     });
                 }
             }
+            uplink::Item::Retract(retract) => {
+                let Retract { connection, frame, .. } = retract;
+                state.retracts.push(retract);
+                let result = Some(outcome::Result::Retracted(Retracted {}));
+                state.say(&downlink::Item::Outcome(Outcome { connection, frame, result }));
+            }
             uplink::Item::Pull(pull) => {
                 state.pulls += 1;
+                if !state.reads {
+                    state.unread.push(pull);
+                    return;
+                }
                 let page = state.page(&pull);
                 state.say(&downlink::Item::Page(page));
             }
@@ -233,7 +324,8 @@ impl State {
     fn page(&self, pull: &Pull) -> Page {
         let in_flight: HashSet<&[u8]> = pull.in_flight.iter().map(AsRef::as_ref).collect();
         let empty = BTreeMap::new();
-        let queue = self.queues.get(&key(pull.device.as_ref().unwrap())).unwrap_or(&empty);
+        let device = key(pull.device.as_ref().unwrap());
+        let queue = self.queues.get(&device).unwrap_or(&empty);
         let mut waiting = queue.iter().filter(|(id, _)| !in_flight.contains(&id.as_bytes()[..]));
         let limit = usize::try_from(pull.limit).unwrap();
         let envelopes =
@@ -242,7 +334,9 @@ impl State {
             connection: pull.connection,
             envelopes,
             last: waiting.next().is_none(),
-            failed: false,
+            revoked: self.revoked.contains(&device),
+            overflow: self.overflow,
+            ..Page::default()
         }
     }
 }
@@ -259,8 +353,10 @@ fn stored(id: EnvelopeId, encoded: &Bytes) -> StoredEnvelope {
     StoredEnvelope { id: Bytes::copy_from_slice(id.as_bytes()), encoded: encoded.clone() }
 }
 
-fn accepted(connection: u64, frame: u64) -> downlink::Item {
-    let result = Some(outcome::Result::Accepted(Accepted { server_time_ms: START_MS }));
+fn decided(connection: u64, frame: u64, answer: Option<outcome::Result>) -> downlink::Item {
+    let accepted =
+        || outcome::Result::Accepted(Accepted { server_time_ms: START_MS, full: vec![] });
+    let result = Some(answer.unwrap_or_else(accepted));
     downlink::Item::Outcome(Outcome { connection, frame, result })
 }
 

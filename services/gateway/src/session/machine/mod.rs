@@ -2,38 +2,37 @@
 //! no waiting in it.
 //!
 //! ```text
-//!   awaiting token ──Authenticate──► verifying ──► admitting ──► serving ──► closed
-//!         │ 5 s                          │ refused                  │
-//!         └──────────────► closed ◄──────┘                          └ intake.rs
+//!   awaiting token ──Authenticate, Resume──► verifying ──► admitting ──► serving ──► closed
+//!      │     ▲ 5 s                           │      │                       │
+//!      │     └────── a ticket is refused ────┘      │ a token is refused    └ intake.rs
+//!      └──────────────────► closed ◄────────────────┘
 //! ```
+//!
+//! `entry` is how a device gets in, `requests` what it may ask for once it is.
+
+mod entry;
+mod requests;
 
 use std::sync::Arc;
 
-use sotto_ids::{ConnectionId, EnvelopeId, limits};
+use sotto_ids::ConnectionId;
 use sotto_kit::clock::millis;
-use sotto_proto::{
-    messages::outcome,
-    socket::{
-        Ack, Authenticate, Authenticated, ClientFrame, Error, Goodbye, Hello, PrekeysLow, Send,
-        ServerFrame, client_frame, server_frame,
-    },
-};
+use sotto_proto::socket::{ClientFrame, Goodbye, PrekeysLow, client_frame, server_frame};
 
 use super::{
     close::CloseCode,
     intake::{self, Intake},
-    io::{Action, Actions, Event, Identity, Input, Refusal},
+    io::{Action, Actions, Event, Identity, Input},
+    replies::{error, reply, saturate},
 };
 use crate::{
+    bucket::Bucket,
     config::{MailboxConfig, SessionConfig},
     wheel,
 };
 
 /// Unanswered pings that a socket survives.
 const MAX_MISSED_PINGS: u32 = 2;
-
-/// When a device that was told `unavailable` may send again.
-pub(crate) const RETRY_AFTER_MS: u32 = 1_000;
 
 /// What a session starts from.
 #[derive(Debug, Clone)]
@@ -63,8 +62,12 @@ pub(crate) struct Machine {
     identity: Option<Identity>,
     /// The frame that the Hello answers.
     hello_to: u64,
+    /// Whether the device came in by a ticket.
+    resumed: bool,
     authenticate_until_ms: u64,
     intake: Intake,
+    frames: Bucket,
+    sends: Bucket,
     pending_sends: u32,
     heard_at_ms: u64,
     ping_at_ms: u64,
@@ -87,16 +90,22 @@ impl Machine {
             held_bytes: setup.mailbox.max_bytes.0,
             retry_ms: retry_ms + share(retry_ms),
             poll_ms: poll_ms + share(poll_ms / 4),
+            redeliver_ms: millis(session.redeliver_after),
+            redeliver_times: session.redeliver_times,
         });
+        let now_ms = setup.now_ms;
         Self {
             state: State::AwaitingToken,
             identity: None,
             hello_to: 0,
-            authenticate_until_ms: setup.now_ms + millis(session.auth_timeout),
+            resumed: false,
+            authenticate_until_ms: now_ms + millis(session.auth_timeout),
             intake,
+            frames: Bucket::full(session.frames_per_second, session.frames_burst, now_ms),
+            sends: Bucket::full(session.sends_per_second, session.sends_burst, now_ms),
             pending_sends: 0,
-            heard_at_ms: setup.now_ms,
-            ping_at_ms: setup.now_ms + share(heartbeat_ms),
+            heard_at_ms: now_ms,
+            ping_at_ms: now_ms + share(heartbeat_ms),
             missed_pings: 0,
             wake_at_ms: None,
             setup,
@@ -117,8 +126,14 @@ impl Machine {
                 self.take(frame, now_ms, out);
             }
             Input::Refused(code) => self.close(code, 0, out),
+            Input::Crowded { in_reply_to, retry_after } => {
+                self.crowded(in_reply_to, retry_after, out);
+            }
             Input::Verified { in_reply_to, verdict } => self.verified(in_reply_to, verdict, out),
-            Input::Admitted => self.admitted(now_ms, out),
+            Input::Redeemed { in_reply_to, identity } => {
+                self.redeemed(in_reply_to, identity, now_ms, out);
+            }
+            Input::Admitted { ticket } => self.admitted(ticket, now_ms, out),
             Input::Event(event) => self.event(event, now_ms, out),
         }
         self.arrange_wake(now_ms, out);
@@ -137,113 +152,34 @@ impl Machine {
 
     fn take(&mut self, frame: ClientFrame, now_ms: u64, out: &mut Actions) {
         let ClientFrame { id, body } = frame;
-        let authenticated = self.identity.is_some();
+        if let Err(wait) = self.frames.take(now_ms) {
+            return self.close(CloseCode::TooManyFrames, saturate(millis(wait)), out);
+        }
         match body {
-            Some(client_frame::Body::Authenticate(Authenticate { token })) => {
-                self.verify(id, token, out);
-            }
-            _ if !authenticated => {
+            Some(client_frame::Body::Authenticate(shown)) => self.verify(id, shown.token, out),
+            Some(client_frame::Body::Resume(shown)) => self.resume(id, &shown.ticket, out),
+            _ if self.identity.is_none() => {
                 out.push_back(error(id, "authenticate_first", "the first frame shows a token"));
                 self.close(CloseCode::AuthenticationFailed, 0, out);
             }
-            Some(client_frame::Body::Send(send)) => self.submit(id, send, out),
+            Some(client_frame::Body::Send(send)) => self.submit(id, send, now_ms, out),
+            Some(client_frame::Body::Retract(retract)) => self.retract(id, retract, now_ms, out),
             Some(client_frame::Body::Ack(ack)) => self.acknowledge(id, &ack, now_ms, out),
             // A later version of the protocol, perhaps: the socket goes on.
             None => out.push_back(error(id, "unknown_frame", "the frame has no known body")),
         }
     }
 
-    fn verify(&mut self, in_reply_to: u64, token: String, out: &mut Actions) {
-        if self.state == State::AwaitingToken {
-            self.state = State::Verifying;
-        }
-        out.push_back(Action::Verify { in_reply_to, token });
-    }
-
-    fn verified(
-        &mut self,
-        in_reply_to: u64,
-        verdict: Result<Identity, Refusal>,
-        out: &mut Actions,
-    ) {
-        match (verdict, &mut self.identity) {
-            (Ok(shown), Some(identity)) => {
-                if shown.device != identity.device || shown.app != identity.app {
-                    let detail = "a socket stays with the device and app of its first token";
-                    out.push_back(error(in_reply_to, "token_other_device", detail));
-                    return;
-                }
-                identity.token_expires_at_ms = shown.token_expires_at_ms;
-                let body = Authenticated { token_expires_at_ms: shown.token_expires_at_ms };
-                out.push_back(reply(in_reply_to, server_frame::Body::Authenticated(body)));
-            }
-            (Ok(shown), None) => {
-                self.state = State::Admitting;
-                self.hello_to = in_reply_to;
-                self.identity = Some(shown.clone());
-                out.push_back(Action::Admit(shown));
-            }
-            (Err(refusal), identity) => {
-                let first = identity.is_none();
-                out.push_back(error(in_reply_to, refusal.reason, &refusal.detail));
-                // A running socket keeps the token that it has.
-                if first {
-                    self.close(refusal.close, 0, out);
-                }
-            }
-        }
-    }
-
-    fn admitted(&mut self, now_ms: u64, out: &mut Actions) {
-        let Some(identity) = &self.identity else {
-            return;
-        };
-        self.state = State::Serving;
-        let session = &self.setup.session;
-        let hello = Hello {
-            connection: self.setup.connection.to_string(),
-            heartbeat_ms: saturate(millis(session.heartbeat)),
-            server_time_ms: now_ms,
-            token_expires_at_ms: identity.token_expires_at_ms,
-            max_unacked: saturate(session.max_unacked as u64),
-            max_frame_bytes: saturate(limits::MAX_FRAME_BYTES as u64),
-            features: Vec::new(),
-        };
-        out.push_back(reply(self.hello_to, server_frame::Body::Hello(hello)));
-        self.intake.start(now_ms, out);
-    }
-
-    fn submit(&mut self, frame: u64, send: Send, out: &mut Actions) {
-        // The replica would say the same; but an empty message costs two bytes on the wire
-        // and far more in memory, here, on the link and there.
-        if send.messages.len() > limits::MAX_LIVE_DEVICES {
-            out.push_back(error(frame, "too_many_devices", "a send is for at most ten devices"));
-            return;
-        }
-        self.pending_sends += 1;
-        out.push_back(Action::Submit { frame, send });
-    }
-
-    fn acknowledge(&mut self, frame: u64, ack: &Ack, now_ms: u64, out: &mut Actions) {
-        if ack.envelope_ids.len() > limits::MAX_ACK_IDS {
-            let detail = "an Ack names at most 256 envelopes";
-            out.push_back(error(frame, "too_many_ids", detail));
-            return;
-        }
-        let ids: Result<Vec<_>, _> =
-            ack.envelope_ids.iter().map(|id| EnvelopeId::try_from(id.as_ref())).collect();
-        let Ok(ids) = ids else {
-            let detail = "an envelope id is 16 bytes of a UUIDv7";
-            out.push_back(error(frame, "malformed_envelope_id", detail));
-            return;
-        };
-        self.intake.acknowledge(ids, now_ms, out);
-    }
-
     fn event(&mut self, event: Event, now_ms: u64, out: &mut Actions) {
         match event {
             Event::Outcome { frame, result } => self.outcome(frame, result, out),
             Event::Delivery(stored) => self.intake.delivery(stored, now_ms, out),
+            Event::Ephemeral(encoded) => {
+                if self.state == State::Serving {
+                    out.push_back(Action::Pass(encoded));
+                }
+            }
+            Event::Page(page) if page.revoked => self.close(CloseCode::DeviceRevoked, 0, out),
             Event::Page(page) => self.intake.page(page, now_ms, out),
             Event::Missed => self.intake.missed(now_ms, out),
             Event::Displaced => self.close(CloseCode::Displaced, 0, out),
@@ -257,19 +193,6 @@ impl Machine {
             }
             Event::Tick => self.tick(now_ms, out),
         }
-    }
-
-    fn outcome(&mut self, frame: u64, result: outcome::Result, out: &mut Actions) {
-        self.pending_sends = self.pending_sends.saturating_sub(1);
-        if frame == 0 {
-            return;
-        }
-        let body = match result {
-            outcome::Result::Accepted(body) => server_frame::Body::Accepted(body),
-            outcome::Result::DeviceMismatch(body) => server_frame::Body::DeviceMismatch(body),
-            outcome::Result::Error(body) => server_frame::Body::Error(body),
-        };
-        out.push_back(reply(frame, body));
     }
 
     fn tick(&mut self, now_ms: u64, out: &mut Actions) {
@@ -295,6 +218,9 @@ impl Machine {
                 self.missed_pings += 1;
                 out.push_back(Action::Ping);
             }
+        }
+        if self.intake.is_given_up(now_ms) {
+            return self.close(CloseCode::Unacknowledged, 0, out);
         }
         self.intake.tick(now_ms, out);
     }
@@ -322,38 +248,4 @@ impl Machine {
         out.push_back(reply(0, server_frame::Body::Goodbye(goodbye)));
         out.push_back(Action::Close(code));
     }
-}
-
-/// A frame of the gateway.
-pub(crate) fn frame(in_reply_to: u64, body: server_frame::Body) -> ServerFrame {
-    ServerFrame { in_reply_to, body: Some(body) }
-}
-
-/// The error of a send that could not be handed on.
-pub(crate) fn unavailable() -> outcome::Result {
-    outcome::Result::Error(Error {
-        reason: "unavailable".to_owned(),
-        detail: "the service could not complete the request".to_owned(),
-        retry_after_ms: RETRY_AFTER_MS,
-        server_time_ms: 0,
-    })
-}
-
-fn reply(in_reply_to: u64, body: server_frame::Body) -> Action {
-    Action::Send(frame(in_reply_to, body))
-}
-
-fn error(in_reply_to: u64, reason: &str, detail: &str) -> Action {
-    reply(
-        in_reply_to,
-        server_frame::Body::Error(Error {
-            reason: reason.to_owned(),
-            detail: detail.to_owned(),
-            ..Error::default()
-        }),
-    )
-}
-
-fn saturate(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
