@@ -113,9 +113,8 @@ async fn i_7_nobody_is_given_the_keys_of_a_revoked_device(db: PgPool) {
 /// The op is good wherever it comes from, once the revocation before it is there. So it
 /// is the device that must not be heard.
 ///
-/// Caught, by one round of five or so and thus by the test: an append that looks whether
-/// the device lives before it looks where the chain ends. By any round: one that does not
-/// look.
+/// Caught, in 4 runs of 4: an append that looks whether the device lives before it looks
+/// where the chain ends. And one that does not look at all.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn i_7_a_device_that_is_being_revoked_appends_nothing_after_that(db: PgPool) {
     let keys = TestKeys::start_with(db, |config| config.ops.burst = 100).await;
