@@ -124,7 +124,7 @@ pub(crate) const RULES: &[Rule] = &[
         because: "apps carry the client, and none of the server with it",
     },
     Rule {
-        packages: &["crates/testkit", "sotto-e2e", "tools/*"],
+        packages: &["crates/testkit", "sotto-e2e", "sotto-load", "tools/*"],
         except: &[],
         must_not_use: &["sotto-kit", "sotto-store", "services/*"],
         reach: Reach::Closure,

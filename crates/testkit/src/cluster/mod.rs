@@ -164,6 +164,16 @@ impl Cluster {
         process.ready(&self.http).await
     }
 
+    /// Starts a process that was killed, stopped or ended by itself, on the ports it had,
+    /// and does not wait for it: what it needs may be down.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub fn launch(&self, role: Role, index: usize) -> anyhow::Result<()> {
+        self.role(role, index).launch()
+    }
+
     /// A metric of a process, its labels added up. 0 where it has not counted yet.
     ///
     /// # Errors

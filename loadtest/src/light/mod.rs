@@ -1,0 +1,27 @@
+//! Devices that cost next to nothing: real accounts, real keys, real tokens, real sockets,
+//! and ciphertexts that are random bytes of the right size. A server cannot tell them from
+//! the real ones, and a generator can have ten thousand.
+//!
+//! They do not put in order what arrives out of it, as the SDK does; for them the oracle
+//! judges conservation, and only counts what overtook what on the wire.
+
+mod account;
+mod content;
+mod fleet;
+mod keys;
+mod outgoing;
+mod pool;
+mod rest;
+mod seen;
+mod session;
+mod socket;
+
+pub use self::{
+    account::Account,
+    fleet::{Fleet, Manner},
+    pool::{Member, Pool, Prekeys, Spec},
+    rest::{Refused, Rest},
+    seen::{Arrival, Seen},
+    session::Order,
+    socket::{FirstPage, first_page},
+};
