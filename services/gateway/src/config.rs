@@ -36,6 +36,17 @@ pub struct GatewayConfig {
     pub resync: ResyncConfig,
     /// The end of the process.
     pub drain: DrainConfig,
+    /// Requests that wait for envelopes.
+    pub poll: PollConfig,
+}
+
+/// The section `[gateway.poll]`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollConfig {
+    /// How long one may wait.
+    #[serde(with = "humantime_serde")]
+    pub max_wait: Duration,
 }
 
 /// The section `[gateway.admission]`.
@@ -256,6 +267,7 @@ impl Validate for GatewayConfig {
         check.time("drain.window", self.drain.window, Duration::ZERO, 600 * SECOND);
         check.time("drain.batch_every", self.drain.batch_every, 10 * MS, 10 * SECOND);
         check.number("drain.min_batch", self.drain.min_batch, 1, 10_000);
+        check.time("poll.max_wait", self.poll.max_wait, SECOND, 300 * SECOND);
         let within = self.drain.reconnect_within;
         check.time("drain.reconnect_within", within, Duration::ZERO, 600 * SECOND);
     }

@@ -39,6 +39,7 @@ mod mailbox;
 mod metrics;
 mod notices;
 mod registry;
+mod rest;
 mod resync;
 mod session;
 mod tickets;
@@ -60,7 +61,7 @@ use tonic::transport::Channel;
 pub use self::{
     config::{
         AdmissionConfig, DEFAULT_CONFIG, DrainConfig, GatewayConfig, LinksConfig, MailboxConfig,
-        PlacesConfig, ResumeConfig, ResyncConfig, SessionConfig,
+        PlacesConfig, PollConfig, ResumeConfig, ResyncConfig, SessionConfig,
     },
     error::BuildError,
     links::MalformedReplicas,
@@ -103,6 +104,7 @@ pub async fn build(
 ) -> Result<RoleParts, BuildError> {
     metrics::describe();
     let replicas = Replicas::parse(&neighbours.messages)?;
+    let http_data = context.http_data();
     let keys = Arc::new(RemoteTokenKeys::new(neighbours.keys));
     let verifier = TokenVerifier::new(context.domain, keys, context.clock.clone());
     let gateway = Gateway::start(gateway::Parts {
@@ -118,7 +120,10 @@ pub async fn build(
         rng: StdRng::from_os_rng(),
     });
     Ok(RoleParts {
-        http: Some(Arc::new(move |app| http::configure(app, &gateway))),
+        http: Some(Arc::new(move |app| {
+            http::configure(app, &gateway);
+            rest::configure(app, &gateway, &http_data);
+        })),
         grpc: None,
         health: Health::default(),
     })

@@ -11,6 +11,7 @@ mod draining;
 mod frames;
 mod harness;
 mod places;
+mod rest;
 mod resuming;
 mod sending;
 mod upgrade;

@@ -1,0 +1,38 @@
+//! `POST /v1/messages/ack`
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use sotto_ids::{EnvelopeId, limits::MAX_ACK_IDS};
+use sotto_kit::{auth::Caller, fault::Problem};
+
+use super::{call::Call, error::RestError, identity};
+use crate::gateway::Gateway;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Body {
+    envelope_ids: Vec<String>,
+}
+
+/// Acknowledges. 204 says that it is on its way: one that is lost brings its envelope once
+/// more.
+pub(super) async fn acknowledge(
+    caller: Caller,
+    body: web::Json<Body>,
+    gateway: web::Data<Gateway>,
+) -> Result<HttpResponse, Problem> {
+    if body.envelope_ids.len() > MAX_ACK_IDS {
+        return Err(RestError::TooManyIds { most: MAX_ACK_IDS }.into());
+    }
+    let id = |text: &String| {
+        let uuid = uuid::Uuid::try_parse(text).map_err(|_| RestError::MalformedEnvelopeId)?;
+        EnvelopeId::try_from(uuid.as_bytes().as_slice()).map_err(|_| RestError::MalformedEnvelopeId)
+    };
+    let ids = body.envelope_ids.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+    if !ids.is_empty() {
+        let mut call = Call::open(&gateway, &identity(caller))?;
+        gateway.meters.acknowledged.increment(ids.len() as u64);
+        call.put(|asker| asker.acknowledge(&ids));
+    }
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,73 @@
+//! `DELETE /v1/messages/{recipient}/{client_msg_id}`
+
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use serde::Deserialize;
+use sotto_ids::{DeviceId, limits::MAX_LIVE_DEVICES};
+use sotto_kit::{auth::Caller, fault::Problem};
+use sotto_proto::{messages::outcome, socket::Retract};
+
+use super::{
+    body, call,
+    error::{self, RestError},
+    identity,
+};
+use crate::gateway::Gateway;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Query {
+    /// The devices of the recipient that the send was for, with commas.
+    device_ids: String,
+}
+
+/// Deletes the copies of an own send that still wait. 204, whether there were any or not.
+pub(super) async fn retract(
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    query: web::Query<Query>,
+    gateway: web::Data<Gateway>,
+) -> Result<HttpResponse, Problem> {
+    let (recipient, client_msg_id) = path.into_inner();
+    let retract = Retract {
+        client_msg_id: Bytes::copy_from_slice(body::message_id(&client_msg_id)?.as_bytes()),
+        recipient: Bytes::copy_from_slice(body::account(&recipient)?.as_bytes()),
+        device_ids: device_ids(&query.device_ids)?,
+    };
+    let identity = identity(caller);
+    match call::decide(&gateway, &identity, |asker, frame| asker.retract(frame, retract)).await? {
+        outcome::Result::Retracted(_) => Ok(HttpResponse::NoContent().finish()),
+        outcome::Result::Error(refusal) => Err(error::refused(refusal)),
+        outcome::Result::Accepted(_) | outcome::Result::DeviceMismatch(_) => {
+            Err(RestError::Unavailable.into())
+        }
+    }
+}
+
+fn device_ids(list: &str) -> Result<Vec<u32>, RestError> {
+    // Counted before they are read: a list is as long as a URL may be.
+    if list.split(',').count() > MAX_LIVE_DEVICES {
+        return Err(RestError::TooManyDevices { most: MAX_LIVE_DEVICES });
+    }
+    let device = |text: &str| {
+        let number: u32 = text.parse().map_err(|_| RestError::MalformedDeviceId)?;
+        let device = DeviceId::try_from(number).map_err(|_| RestError::MalformedDeviceId)?;
+        Ok(device.into())
+    };
+    list.split(',').map(device).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_devices_is_numbers_with_commas() {
+        assert_eq!(device_ids("1,2,127").unwrap(), [1, 2, 127]);
+        for wrong in ["", "0", "128", "1,", "1;2", "one"] {
+            assert!(matches!(device_ids(wrong), Err(RestError::MalformedDeviceId)), "{wrong}");
+        }
+        let eleven = ["1"; 11].join(",");
+        assert!(matches!(device_ids(&eleven), Err(RestError::TooManyDevices { .. })));
+    }
+}
