@@ -9,16 +9,30 @@ use crate::{Body, MessageId};
 pub struct Draft {
     pub(crate) body: Body,
     pub(crate) reply_to: Option<MessageId>,
-    /// `None`: as the conversation has it.
-    pub(crate) expire_after: Option<Option<Duration>>,
+    pub(crate) expire_after: ExpireAfter,
     pub(crate) queue_ttl: Option<Duration>,
     pub(crate) urgent: bool,
+}
+
+/// Where the timer of a message comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExpireAfter {
+    /// The conversation has it.
+    AsConversation,
+    /// It has one of its own, or none.
+    Own(Option<Duration>),
 }
 
 impl Draft {
     /// A message with this body.
     pub fn new(body: Body) -> Self {
-        Self { body, reply_to: None, expire_after: None, queue_ttl: None, urgent: false }
+        Self {
+            body,
+            reply_to: None,
+            expire_after: ExpireAfter::AsConversation,
+            queue_ttl: None,
+            urgent: false,
+        }
     }
 
     /// A text of 1 to 10,000 characters.
@@ -38,7 +52,7 @@ impl Draft {
     /// [`crate::Client::set_timer`].
     #[must_use]
     pub fn expire_after(mut self, after: Option<Duration>) -> Self {
-        self.expire_after = Some(after);
+        self.expire_after = ExpireAfter::Own(after);
         self
     }
 

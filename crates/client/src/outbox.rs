@@ -15,6 +15,7 @@ use crate::{
     Body, ClientError, ConversationId, Direction, Distrust, Draft, Event, Message, MessageId,
     MessageState,
     content::{self, Content, Head, Kind, Reference, timer_seconds},
+    draft::ExpireAfter,
     kinds,
     message_id::{client_msg_id, forget_clock, message_id},
     signal::encrypt,
@@ -59,8 +60,8 @@ pub(crate) fn enqueue(
     let conversation = ConversationId::between(&own.account, &to);
     let expire_after_s = match draft.expire_after {
         _ if matches!(draft.body, Body::TimerChanged { .. }) => 0,
-        Some(after) => timer_seconds(after)?,
-        None => timers::seconds(tx.db, conversation)?,
+        ExpireAfter::Own(after) => timer_seconds(after)?,
+        ExpireAfter::AsConversation => timers::seconds(tx.db, conversation)?,
     };
     let reply_to = match draft.reply_to {
         Some(id) => Some(messages::first(tx.db, id)?.ok_or(ClientError::UnknownMessage)?.0),
@@ -158,15 +159,6 @@ pub(crate) fn enqueue_content(
     outbox::insert(tx.db, &entry)?;
     tx.outbox_changed();
     Ok(())
-}
-
-/// Tells somebody that our chain has moved in a way that they should see soon, such as
-/// a device that went.
-pub(crate) fn tell_identity_changed(tx: &mut Tx<'_>, to: AccountUuid) -> Result<(), ClientError> {
-    let own = own::certified(tx.db)?;
-    let id = message_id(tx.now_ms, tx.rng);
-    let content = Content::new(id, tx.now_ms, Kind::IdentityChanged);
-    enqueue_content(tx, &own, to, &content, TellOwn::No)
 }
 
 /// An account that may be written to.

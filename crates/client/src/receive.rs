@@ -192,7 +192,7 @@ impl Arrived<'_> {
             Err(reason) => return self.show_unreadable(tx, envelope, reason),
         };
         self.compare_heads(tx, &content, intake)?;
-        self.place(tx, envelope, content, plaintext, before_it)
+        self.place(tx, envelope, &content, plaintext, before_it)
     }
 
     /// Takes in what is not stored by the server, and may be lost here too.
@@ -244,7 +244,7 @@ impl Arrived<'_> {
         &self,
         tx: &mut Tx<'_>,
         envelope: &Envelope,
-        content: Content,
+        content: &Content,
         plaintext: Vec<u8>,
         before_it: u32,
     ) -> Result<(), ClientError> {
@@ -255,7 +255,7 @@ impl Arrived<'_> {
         }
         let written = self.written(envelope.server_time_ms, tx.now_ms);
         if counter == 0 {
-            return kinds::take(tx, &written, &content, plaintext);
+            return kinds::take(tx, &written, content, plaintext);
         }
         let next = match lanes::next(tx.db, sender)? {
             Some(next) => next,
@@ -278,7 +278,7 @@ impl Arrived<'_> {
                 tx.holds_changed();
             }
             Arrival::Show { then } => {
-                kinds::take(tx, &written, &content, plaintext)?;
+                kinds::take(tx, &written, content, plaintext)?;
                 show_held(tx, self.own, self.peer, sender, &then)?;
             }
         }

@@ -4,6 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use sotto_client::{DeviceRequest, PeerName, ids::Handle};
 use url::Url;
 
+use crate::talk::{HowToSend, Outgoing, TalkCommand};
+
 /// A chat client on the terminal.
 #[derive(Debug, Parser)]
 #[command(name = "sotto-cli", version, about, disable_help_subcommand = true)]
@@ -93,13 +95,14 @@ pub(crate) enum Command {
         name: PeerName,
         /// The text; `-` sends each line of standard input.
         text: String,
-        /// Only put it into the outbox.
-        #[arg(long)]
-        queue: bool,
-        /// How long the server may take to accept it.
-        #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
-        wait: Duration,
+        #[command(flatten)]
+        how: HowToSend,
+        #[command(flatten)]
+        out: Outgoing,
     },
+    /// Say something else than text, or change what was said.
+    #[command(flatten)]
+    Talk(TalkCommand),
     /// Print what has come in since the last `listen`, and go on as more comes in.
     ///
     /// What another command received while it was connected, such as `send`, is
@@ -116,6 +119,9 @@ pub(crate) enum Command {
         /// Stop once all that waited at the server has come in.
         #[arg(long)]
         drain: bool,
+        /// Print too what happens to messages and people, as it happens.
+        #[arg(long)]
+        events: bool,
     },
     /// List conversations, the newest first.
     Conversations,

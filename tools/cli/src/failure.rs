@@ -62,6 +62,9 @@ impl Failure {
             | ClientError::MalformedPhrase
             | ClientError::MalformedRequest
             | ClientError::TextLength { .. }
+            | ClientError::Limit(_)
+            | ClientError::NotAuthor
+            | ClientError::UnknownMessage
             | ClientError::Config(_) => 2,
             ClientError::Refused { .. } | ClientError::UnknownAccount => 4,
             ClientError::Unavailable { .. } | ClientError::TimedOut | ClientError::AppToken(_) => 5,

@@ -15,6 +15,7 @@ mod failure;
 mod output;
 mod printed;
 mod profile;
+mod talk;
 mod token;
 
 use std::process::ExitCode;

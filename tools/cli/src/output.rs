@@ -8,7 +8,7 @@ use std::{
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sotto_client::{
-    Body, Chain, Contact, Conversation, Direction, Me, Message, MessageState, Phase,
+    Body, Chain, Contact, Conversation, Direction, Event, Me, Message, MessageState, Phase,
 };
 
 use crate::failure::Failure;
@@ -117,13 +117,48 @@ impl Output {
             let state = match &message.state {
                 MessageState::Queued => "  (in the outbox)".to_owned(),
                 MessageState::Failed { reason } => format!("  (refused: {reason})"),
-                MessageState::Accepted
-                | MessageState::Delivered
-                | MessageState::Read
-                | MessageState::Received => String::new(),
+                MessageState::Delivered => "  (delivered)".to_owned(),
+                MessageState::Read => "  (read)".to_owned(),
+                MessageState::Accepted | MessageState::Received => String::new(),
             };
             format!("{who}: {}{state}", body_text(message))
         })
+    }
+
+    /// Something that happened to a message or a person; others are passed over.
+    pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
+        let Some(name) = event.name() else { return Ok(()) };
+        let (message, peer) = match event {
+            Event::MessageEdited(message) => (Some(message.id), message.peer),
+            Event::MessageAccepted { id, peer, .. }
+            | Event::MessageFailed { id, peer, .. }
+            | Event::MessageDelivered { id, peer, .. }
+            | Event::MessageRead { id, peer, .. }
+            | Event::MessageDeleted { id, peer }
+            | Event::MessageExpired { id, peer }
+            | Event::Reacted { message: id, peer, .. }
+            | Event::Voted { poll: id, peer, .. } => (Some(*id), *peer),
+            Event::ReadElsewhere { peer, .. } | Event::Presence { peer, .. } => (None, *peer),
+            // A message is printed as what it is.
+            _ => return Ok(()),
+        };
+        let seen = match event {
+            Event::Presence { presence, .. } => json!({
+                "online": presence.online,
+                "typing": presence.typing,
+                "last_seen_ms": presence.last_seen_ms,
+            }),
+            _ => Value::Null,
+        };
+        let message = message.map(|id| id.to_string());
+        let value = json!({
+            "type": "event",
+            "event": name,
+            "message": message,
+            "peer": peer.to_string(),
+            "presence": seen,
+        });
+        self.print(&value, || format!("{name} {}", message.as_deref().unwrap_or_default()))
     }
 
     pub(crate) fn chain(&mut self, chain: &Chain) -> io::Result<()> {
@@ -199,8 +234,15 @@ fn message_json(message: &Message) -> Value {
             Direction::Received => "received",
         },
         "device": u32::from(message.device),
+        "kind": message.body.kind(),
         "text": text,
+        "body": body_json(&message.body),
         "unreadable": unreadable,
+        "reply_to": message.reply_to.map(|to| to.id.to_string()),
+        "edited_at_ms": message.edited_at_ms,
+        "expire_after_s": message.expire_after.map(|after| after.as_secs()),
+        "expires_at_ms": message.expires_at_ms,
+        "read_at_ms": message.read_at_ms,
         "sent_at_ms": message.sent_at_ms,
         "server_time_ms": message.server_time_ms,
         "stored_at_ms": message.stored_at_ms,
@@ -209,9 +251,57 @@ fn message_json(message: &Message) -> Value {
     })
 }
 
+/// What is in a message that is no text.
+fn body_json(body: &Body) -> Value {
+    match body {
+        Body::Location(place) => json!({
+            "latitude_e7": place.latitude_e7,
+            "longitude_e7": place.longitude_e7,
+            "accuracy_m": place.accuracy_m,
+            "name": place.name,
+        }),
+        Body::Contact(card) => json!({
+            "name": card.name,
+            "account": card.account.map(|account| account.to_string()),
+            "phones": card.phones,
+            "mails": card.mails,
+        }),
+        Body::Poll(poll) => json!({
+            "question": poll.question, "options": poll.options, "multiple": poll.multiple,
+        }),
+        Body::Event(event) => json!({
+            "title": event.title,
+            "start_ms": event.start_ms,
+            "end_ms": event.end_ms,
+            "place": event.place,
+            "description": event.description,
+        }),
+        Body::TimerChanged { after } => json!({ "after_s": after.map(|after| after.as_secs()) }),
+        _ => Value::Null,
+    }
+}
+
 fn body_text(message: &Message) -> String {
     match &message.body {
         Body::Text(text) => text.clone(),
+        Body::Location(place) => format!(
+            "[place {} {:.7} {:.7}]",
+            place.name,
+            f64::from(place.latitude_e7) / 1e7,
+            f64::from(place.longitude_e7) / 1e7
+        ),
+        Body::Contact(card) => format!("[contact {}]", card.name),
+        Body::Poll(poll) => {
+            let options = poll.options.iter().enumerate();
+            let options = options.map(|(number, option)| format!("  {number}: {option}"));
+            format!("[poll] {}\n{}", poll.question, options.collect::<Vec<_>>().join("\n"))
+        }
+        Body::Event(event) => format!("[appointment {}]", event.title),
+        Body::TimerChanged { after: Some(after) } => {
+            format!("[messages go {} s after they were read]", after.as_secs())
+        }
+        Body::TimerChanged { after: None } => "[messages stay]".to_owned(),
+        Body::Deleted => "[deleted]".to_owned(),
         Body::Unreadable { reason } => format!("[could not be read: {reason}]"),
         _ => "[of a later version]".to_owned(),
     }

@@ -9,6 +9,8 @@ use super::Client;
 use crate::{
     Chain, ChainDevice, ChainOp, ClientError, Contact, Distrust, PeerName, SafetyNumber,
     chain::{self, Whose},
+    content::Head,
+    kinds,
     vault::{
         Tx,
         accounts::{self, Account},
@@ -28,6 +30,8 @@ impl Client {
             PeerName::Account(account) => *account,
             PeerName::Handle(handle) => inner.rest.handle_owner(handle).await?,
         };
+        let uuid = account.uuid();
+        let known = inner.vault.run(move |tx| Ok(accounts::find(tx.db, uuid)?.is_some())).await?;
         let state = chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
         if let PeerName::Handle(handle) = name
             && state.handle.as_ref() != Some(handle)
@@ -37,7 +41,12 @@ impl Client {
         }
         inner
             .vault
-            .run(move |tx| find_contact(tx, account)?.ok_or(ClientError::UnknownAccount))
+            .run(move |tx| {
+                if !known {
+                    kinds::sync::tell_contact(tx, account, Head::of(&state))?;
+                }
+                find_contact(tx, account)?.ok_or(ClientError::UnknownAccount)
+            })
             .await
     }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ClientError, RecoveryPhrase,
     chain::{self, Whose},
+    kinds::identity::tell_changed,
     signal::keys::signing_key,
     vault::{Own, Tx, account_key, accounts, chains, own},
 };
@@ -31,7 +32,8 @@ impl Client {
     /// `unavailable`, and what the server refuses.
     pub async fn revoke_device(&self, device: DeviceId) -> Result<(), ClientError> {
         let make = move |tx: &mut Tx<'_>, own: &Own, state: &State| revoke(tx, own, state, device);
-        self.inner.append(make).await.map(drop)
+        self.inner.append(make).await?;
+        self.inner.vault.run(tell_changed).await
     }
 
     /// Replaces the account key. The safety number with everybody is another one from
@@ -44,7 +46,8 @@ impl Client {
         let make = |tx: &mut Tx<'_>, own: &Own, state: &State| {
             Ok(vec![rotate(tx, admin_key(own, state)?, state)?])
         };
-        self.inner.append(make).await.map(drop)
+        self.inner.append(make).await?;
+        self.inner.vault.run(tell_changed).await
     }
 
     /// Puts other recovery words in the place of those before, which are of no use from

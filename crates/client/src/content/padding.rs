@@ -34,7 +34,7 @@ pub(crate) fn pad(mut plaintext: Vec<u8>) -> Vec<u8> {
 /// has to be.
 pub(crate) fn unpad(mut padded: Vec<u8>) -> Option<Vec<u8>> {
     let end = padded.iter().rposition(|&byte| byte != 0)?;
-    if padded[end] != MARK || padded.len() != padded_len(end) {
+    if padded.get(end) != Some(&MARK) || padded.len() != padded_len(end) {
         return None;
     }
     padded.truncate(end);

@@ -7,6 +7,7 @@
 
 pub(crate) mod delete;
 pub(crate) mod edit;
+pub(crate) mod identity;
 pub(crate) mod message;
 pub(crate) mod presence;
 pub(crate) mod reaction;

@@ -6,18 +6,32 @@ use sotto_ids::AccountId;
 
 use super::{Written, delete, read, receipt};
 use crate::{
-    ClientError, ReceiptSettings,
+    ClientError, Phase, ReceiptSettings,
     content::{Content, Head, Kind, Sync},
     message_id::message_id,
     outbox,
     signal::encrypt,
-    vault::{Own, Tx, chains, grants, messages, tombstones},
+    vault::{Own, Tx, chains, grants, messages, own, tombstones},
 };
 
 /// Tells one's other devices, where there are any.
 pub(crate) fn tell(tx: &mut Tx<'_>, own: &Own, sync: Sync) -> Result<(), ClientError> {
     let content = Content::new(message_id(tx.now_ms, tx.rng), tx.now_ms, Kind::Sync(sync));
     outbox::enqueue_content(tx, own, own.account.uuid(), &content, outbox::TellOwn::No)
+}
+
+/// Somebody was added here: one's other devices look them up too.
+pub(crate) fn tell_contact(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    head: Head,
+) -> Result<(), ClientError> {
+    match own::find(tx.db)? {
+        Some(own) if matches!(own.phase, Phase::Certified | Phase::Ready) => {
+            tell(tx, &own, Sync::Contacts(vec![(account, head)]))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the account has another live device than this one.

@@ -16,6 +16,9 @@ mod ways;
 
 pub(crate) use self::{line::Line, presence::announce};
 
+#[cfg(test)]
+pub(crate) use self::socket::refusal as socket_refusal;
+
 use std::{
     sync::{
         Arc,
@@ -150,4 +153,24 @@ fn finish(inner: &Inner, reason: &str) {
     tracing::info!(reason, "connection ended for good");
     inner.connection.send_replace(ConnectionState::Stopped { reason: reason.to_owned() });
     inner.tell(Event::Stopped { reason: reason.to_owned() });
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn those_who_were_told_the_same_time_do_not_come_back_together() {
+        let after = Duration::from_secs(10);
+        let mut rng = StdRng::seed_from_u64(1);
+
+        let mut back: Vec<_> = (0..1_000).map(|_| spread(after, &mut rng)).collect();
+        back.sort();
+
+        assert!(back[0] >= after && back[999] <= after.mul_f64(1.5));
+        let in_a_tenth = |from: usize| back[from + 100] - back[from] < Duration::from_secs(1);
+        assert!((0..900).step_by(100).all(in_a_tenth), "as many in each part of the time");
+    }
 }

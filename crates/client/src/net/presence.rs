@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ClientError, ConnectionState, client::Inner, kinds::presence, vault::grants};
+use crate::{ClientError, ConnectionState, client::Inner, kinds::presence};
 
 /// Says it once all that waited has come in, and again with each heartbeat.
 pub(super) async fn run(inner: &Arc<Inner>) {
@@ -20,13 +20,7 @@ pub(super) async fn run(inner: &Arc<Inner>) {
 /// Says that this device is here, or goes. What cannot be said is not said.
 pub(crate) async fn announce(inner: &Inner, online: bool) {
     let server_now_ms = inner.server_clock.server_now_ms();
-    let sealed = inner
-        .vault
-        .run(move |tx| match grants::watchers(tx.db)?.is_empty() {
-            true => Ok(Vec::new()),
-            false => presence::announce(tx, online, server_now_ms),
-        })
-        .await;
+    let sealed = inner.vault.run(move |tx| presence::announce(tx, online, server_now_ms)).await;
     match sealed {
         Ok(sends) => {
             for send in sends {

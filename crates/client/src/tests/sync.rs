@@ -112,6 +112,38 @@ async fn a_device_that_joins_later_gets_only_what_comes_after() {
     assert_eq!(tablet.history().await, ["after"]);
 }
 
+#[tokio::test]
+async fn a_contact_that_is_added_on_one_device_is_looked_up_on_the_other() {
+    let alice = Party::new().await;
+    let laptop = alice.second_device(2).await;
+    let bob = Party::new().await;
+    introduce(&[&alice, &laptop]).await;
+    alice.meet(&bob).await;
+    alice.open_session(&bob).await;
+    let head = crate::content::Head::of(&*bob.state().await);
+    let account = bob.account;
+    alice.vault.run(move |tx| crate::kinds::sync::tell_contact(tx, account, head)).await.unwrap();
+
+    let sends = alice.send_all().await;
+    let intake = laptop.receive(&alice, &sends).await;
+
+    assert!(intake.claims.iter().any(|(uuid, said)| *uuid == account.uuid() && *said == head));
+}
+
+#[tokio::test]
+async fn a_chain_that_moved_is_told_to_those_who_have_a_session() {
+    let (alice, _laptop, bob) = two_and_a_laptop().await;
+    alice.second_device(3).await;
+    alice.vault.run(crate::kinds::identity::tell_changed).await.unwrap();
+
+    let sends = alice.send_all().await;
+    let intake = bob.receive(&alice, &sends).await;
+
+    let head = crate::content::Head::of(&*alice.state().await);
+    assert!(intake.claims.iter().any(|(_, said)| *said == head), "bob looks at the chain");
+    assert!(bob.history().await.is_empty());
+}
+
 /// Sabotage: without the check of the writer in `kinds/sync.rs`, bob puts words into
 /// alice's mouth.
 #[tokio::test]

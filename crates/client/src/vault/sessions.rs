@@ -3,6 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _};
 use sotto_ids::{AccountUuid, DeviceAddress};
 
+use super::value;
+
 /// The ratchet with a device.
 pub(crate) fn find(db: &Connection, with: DeviceAddress) -> rusqlite::Result<Option<Vec<u8>>> {
     db.prepare_cached("SELECT record FROM sessions WHERE uuid = ?1 AND device = ?2")?
@@ -64,6 +66,13 @@ pub(crate) fn may_reset(
         )?
         .execute((with.account.as_bytes(), u32::from(with.device), now_ms, pause_ms))?;
     Ok(changed > 0)
+}
+
+/// Accounts that there is a session with.
+pub(crate) fn list_accounts(db: &Connection) -> rusqlite::Result<Vec<AccountUuid>> {
+    db.prepare_cached("SELECT DISTINCT uuid FROM sessions")?
+        .query_map([], |row| value::uuid(row, "uuid"))?
+        .collect()
 }
 
 /// A content that counts was encrypted in this session.

@@ -3,12 +3,17 @@
 use std::{collections::HashMap, time::Duration};
 
 use sotto_client::{
-    Client, ClientError, Event, Message, MessageId, MessageState, PeerName, ids::AccountId,
+    Client, ClientError, Draft, Event, MessageId, MessageState, PeerName, ids::AccountId,
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::find;
-use crate::{failure::Failure, output::Output, printed::Printed};
+use crate::{
+    failure::Failure,
+    output::Output,
+    printed::Printed,
+    talk::{HowToSend, Outgoing},
+};
 
 /// Messages that are read from the store at a time.
 const PAGE: usize = 500;
@@ -16,41 +21,67 @@ const PAGE: usize = 500;
 pub(super) async fn send(
     name: &PeerName,
     text: &str,
-    queue: bool,
-    wait: Duration,
+    how: &HowToSend,
+    out: Outgoing,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let to = find(name, client).await?;
-    let before = newest_position(client).await?;
     let mut written: Vec<MessageId> = Vec::new();
     if text == "-" {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Some(line) = lines.next_line().await? {
             if !line.is_empty() {
-                written.push(client.send_text(to, line).await?);
+                written.push(client.send(to, draft(line, how)).await?);
             }
         }
     } else {
-        written.push(client.send_text(to, text).await?);
+        written.push(client.send(to, draft(text.to_owned(), how)).await?);
     }
+    let finished = finish(out, client).await;
+    print_written(&written, client, output).await?;
+    finished
+}
 
-    let flushed = if queue {
-        Ok(())
-    } else {
-        client.go_online().await?;
-        client.flush(wait).await
-    };
+fn draft(text: String, how: &HowToSend) -> Draft {
+    let mut draft = Draft::text(text);
+    if let Some(message) = how.reply_to {
+        draft = draft.reply_to(message);
+    }
+    if how.expire_after.is_some() {
+        draft = draft.expire_after(how.expire_after);
+    }
+    if let Some(ttl) = how.ttl {
+        draft = draft.queue_ttl(ttl);
+    }
+    if how.urgent { draft.urgent() } else { draft }
+}
+
+/// Waits until the server has answered for everything, unless it is only to be queued.
+pub(super) async fn finish(out: Outgoing, client: &Client) -> Result<(), Failure> {
+    if out.queue {
+        return Ok(());
+    }
+    client.go_online().await?;
+    Ok(client.flush(out.wait).await?)
+}
+
+/// Prints what was written, as it stands now; an error where one was refused.
+pub(super) async fn print_written(
+    written: &[MessageId],
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let mut failed = None;
-    for message in after(client, before).await? {
-        if written.contains(&message.id) {
-            output.message(&message, None)?;
-            if let MessageState::Failed { reason } = message.state {
-                failed = Some(reason);
-            }
+    for &id in written {
+        let Some(message) = client.message(id).await? else {
+            continue;
+        };
+        output.message(&message, None)?;
+        if let MessageState::Failed { reason } = message.state {
+            failed = Some(reason);
         }
     }
-    flushed?;
     failed.map_or(Ok(()), |reason| Err(Failure::MessageFailed { reason }))
 }
 
@@ -59,6 +90,8 @@ pub(super) struct Until {
     pub(super) time: Option<Duration>,
     pub(super) count: Option<usize>,
     pub(super) drain: bool,
+    /// Not a bound: print events too.
+    pub(super) events: bool,
 }
 
 /// Prints from the store, not from the events: they only say that there is
@@ -106,9 +139,12 @@ async fn print_all(
             return Ok(());
         };
         let is_drained = matches!(event, Event::QueueEmpty);
-        if let Event::Stopped { reason } = event {
-            let detail = "the connection has ended for good".to_owned();
+        if let Event::Stopped { reason } = &event {
+            let (reason, detail) = (reason.clone(), "the connection has ended for good".to_owned());
             return Err(Failure::Client(ClientError::Refused { reason, detail }));
+        }
+        if until.events {
+            output.event(&event)?;
         }
         print_new(&mut left, printed, &mut names, client, output).await?;
         if is_drained && until.drain {
@@ -165,24 +201,6 @@ pub(super) async fn history(
 pub(super) async fn read(name: &PeerName, client: &Client) -> Result<(), Failure> {
     let peer = find(name, client).await?;
     Ok(client.mark_read(peer).await?)
-}
-
-/// All messages after a position.
-async fn after(client: &Client, mut position: u64) -> Result<Vec<Message>, Failure> {
-    let mut messages = Vec::new();
-    loop {
-        let page = client.messages_after(position, PAGE).await?;
-        let Some(last) = page.last() else {
-            return Ok(messages);
-        };
-        position = last.position;
-        messages.extend(page);
-    }
-}
-
-async fn newest_position(client: &Client) -> Result<u64, Failure> {
-    let conversations = client.conversations().await?;
-    Ok(conversations.iter().map(|one| one.last.position).max().unwrap_or(0))
 }
 
 /// Handles by account, looked up when one is not known yet.

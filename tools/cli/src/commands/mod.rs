@@ -4,6 +4,7 @@ mod account;
 mod devices;
 mod messages;
 mod people;
+mod talk;
 
 use std::path::Path;
 
@@ -42,12 +43,13 @@ async fn carry_out(
         Command::Contacts => people::contacts(client, output).await,
         Command::Verify { name } => people::verify(&name, client, output).await,
         Command::Chain(command) => people::chain(command, client, output).await,
-        Command::Send { name, text, queue, wait } => {
-            messages::send(&name, &text, queue, wait, client, output).await
+        Command::Send { name, text, how, out } => {
+            messages::send(&name, &text, &how, out, client, output).await
         }
-        Command::Listen { time, count, drain } => {
+        Command::Talk(command) => talk::run(command, client, output).await,
+        Command::Listen { time, count, drain, events } => {
             let mut printed = Printed::load(profile)?;
-            let until = messages::Until { time, count, drain };
+            let until = messages::Until { time, count, drain, events };
             messages::listen(until, &mut printed, client, output).await
         }
         Command::Conversations => messages::conversations(client, output).await,
