@@ -178,7 +178,8 @@ impl Inner {
     /// What Redis decides; `None` where it does not in time.
     async fn ask(&self, buckets: &[Bucket<'_>]) -> Option<Vec<Verdict>> {
         let now_ms = self.clock.now_ms();
-        if now_ms < self.alone_until_ms.load(Ordering::Acquire) {
+        let is_alone = now_ms < self.alone_until_ms.load(Ordering::Acquire);
+        if is_alone || self.config.patience.is_zero() {
             return None;
         }
         let failure = match tokio::time::timeout(self.config.patience, self.decide(buckets)).await {

@@ -55,7 +55,7 @@ classes! {
     (ChainRead, "chain_read", Address, "A chain, or where it ends, that is read"),
     (ChainWrite, "chain_write", Address, "A request that appends to a chain"),
     (Bundles, "bundles", Device, "A request for prekey bundles"),
-    (Claim, "claim", Pair, "A one-time prekey of an account that is claimed by a device"),
+    (Claim, "claim", Pair, "A request for prekey bundles of one account"),
     (Upload, "upload", Device, "A request that stores prekeys"),
     (Stock, "stock", Device, "A look at what prekeys of its own the server has"),
     (Lookup, "lookup", Address, "A handle that is looked up"),

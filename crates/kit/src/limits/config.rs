@@ -23,7 +23,8 @@ pub type AppLimits = BTreeMap<String, BTreeMap<Class, Rate>>;
 /// The section `[limits]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LimitsConfig {
-    /// How long Redis may take before this process decides alone.
+    /// How long Redis may take before this process decides alone. With zero it always
+    /// does.
     #[serde(with = "humantime_serde")]
     pub patience: Duration,
     /// How long this process decides alone before it asks Redis again.
@@ -45,9 +46,8 @@ pub struct LimitsConfig {
 impl Validate for LimitsConfig {
     fn validate(&self, problems: &mut Vec<String>) {
         let millis = Duration::from_millis;
-        let patience = millis(1)..=millis(5000);
-        require(problems, patience.contains(&self.patience), || {
-            "limits.patience: must be between 1ms and 5s".into()
+        require(problems, self.patience <= millis(5000), || {
+            "limits.patience: must be at most 5s".into()
         });
         let alone = millis(100)..=millis(60_000);
         require(problems, alone.contains(&self.alone_for), || {

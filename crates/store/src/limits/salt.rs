@@ -42,16 +42,12 @@ impl Salt {
             return Ok(held.bytes);
         }
         let ours = self.choose();
-        let theirs: Option<Vec<u8>> = redis::cmd("SET")
-            .arg(format!("limits:salt:{day}"))
-            .arg(&ours)
-            .arg("EX")
-            .arg(LIFE_S)
-            .arg("NX")
-            .arg("GET")
-            .query_async(&mut redis.commands())
-            .await?;
-        let bytes = theirs.and_then(|bytes| bytes.try_into().ok()).unwrap_or(ours);
+        let key = format!("limits:salt:{day}");
+        let mut agree = redis::pipe();
+        agree.cmd("SET").arg(&key).arg(&ours).arg("EX").arg(LIFE_S).arg("NX").ignore();
+        agree.get(&key);
+        let (agreed,): (Option<Vec<u8>>,) = agree.query_async(&mut redis.commands()).await?;
+        let bytes = agreed.and_then(|bytes| bytes.try_into().ok()).unwrap_or(ours);
         let held = Held { day, looked_at_ms: now_ms, bytes };
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
         Ok(bytes)
