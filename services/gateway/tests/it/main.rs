@@ -10,6 +10,7 @@ mod delivery;
 mod draining;
 mod frames;
 mod harness;
+mod limits;
 mod places;
 mod rest;
 mod resuming;

@@ -3,11 +3,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, dev::ServerHandle};
+use rand::{SeedableRng as _, rngs::StdRng};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use sotto_gateway::{DEFAULT_CONFIG, GatewayConfig, Neighbours};
 use sotto_kit::{clock::TestClock, config::Secret, lifecycle::Lifecycle, service::Context};
 use sotto_store::{
+    limits::{AppLimits, Limits, LimitsConfig},
     notices::Notices,
     places::{Place, Places},
     redis::{Redis, RedisConfig},
@@ -83,13 +85,44 @@ impl TestGateway {
         replicas: &[&Replica],
         config: GatewayConfig,
     ) -> Self {
+        Self::start_as(redis_url, replicas, config, None).await
+    }
+
+    /// A gateway that limits its callers.
+    pub(crate) async fn start_limited(
+        replicas: &[&Replica],
+        limits: LimitsConfig,
+        apps: AppLimits,
+    ) -> Self {
+        Self::start_limited_behind(redis_url(), replicas, limits, apps).await
+    }
+
+    pub(crate) async fn start_limited_behind(
+        redis_url: String,
+        replicas: &[&Replica],
+        limits: LimitsConfig,
+        apps: AppLimits,
+    ) -> Self {
+        Self::start_as(redis_url, replicas, config(), Some((limits, apps))).await
+    }
+
+    async fn start_as(
+        redis_url: String,
+        replicas: &[&Replica],
+        config: GatewayConfig,
+        limits: Option<(LimitsConfig, AppLimits)>,
+    ) -> Self {
         let redis = redis(redis_url).await;
         let places = Places::new(redis.clone(), Duration::from_secs(60));
         let notices = Notices::new(redis.clone(), places.clone());
         let clock = Arc::new(TestClock::new(START_MS));
         let lifecycle = Lifecycle::new();
         let keys = TestKeys::default();
-        let context = Context::unlimited(lifecycle.clone(), clock.clone(), DOMAIN.to_owned());
+        let mut context = Context::unlimited(lifecycle.clone(), clock.clone(), DOMAIN.to_owned());
+        if let Some((limits, apps)) = limits {
+            let (rng, clock) = (StdRng::from_os_rng(), clock.clone());
+            context.limits = Limits::new(limits, apps, redis.clone(), clock, rng).shared();
+        }
         let neighbours = Neighbours {
             places: places.clone(),
             notices: notices.clone(),

@@ -64,7 +64,16 @@ impl Signer {
         self.sign(DeviceId::try_from(2_u32).unwrap(), START_MS / 1000 + 6_000, SEED)
     }
 
+    /// A token that was bought with one of this app.
+    pub(crate) fn token_of_app(self, app: &str) -> String {
+        self.sign_for(app, DeviceId::FIRST, START_MS / 1000 + 600, SEED)
+    }
+
     fn sign(self, did: DeviceId, exp: u64, seed: [u8; 32]) -> String {
+        self.sign_for("socialink", did, exp, seed)
+    }
+
+    fn sign_for(self, app: &str, did: DeviceId, exp: u64, seed: [u8; 32]) -> String {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TOKEN_TYP.to_owned());
         header.kid = Some(KID.to_owned());
@@ -73,7 +82,7 @@ impl Signer {
             aud: DOMAIN.to_owned(),
             sub: self.0,
             did,
-            app: "socialink".to_owned(),
+            app: app.to_owned(),
             jti: Uuid::new_v4().to_string(),
             iat: START_MS / 1000 - 10,
             exp,
