@@ -1,6 +1,6 @@
 //! Background loops.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures_util::StreamExt as _;
 use sotto_kit::{clock::millis, fault::chain, lifecycle::Lifecycle};
@@ -36,6 +36,9 @@ async fn look_over(keys: &Keys) -> Result<(), KeysError> {
 /// How long before Redis is asked again for a channel that broke off.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long Redis may take to open a channel.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Listens for messages in mailboxes, once for all who wait in this process.
 pub(crate) fn listen_for_messages(keys: Keys, lifecycle: &Lifecycle) {
     let draining = lifecycle.draining();
@@ -47,7 +50,9 @@ pub(crate) fn listen_for_messages(keys: Keys, lifecycle: &Lifecycle) {
 async fn hear(keys: &Keys) {
     let mut is_away = false;
     loop {
-        match cache::mailboxes::listen(&keys.redis).await {
+        let listening = cache::mailboxes::listen(&keys.redis);
+        let listening = tokio::time::timeout(LISTEN_TIMEOUT, listening).await;
+        match listening.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
             Ok(mut messages) => {
                 is_away = false;
                 // Whatever came before this was not heard.

@@ -37,6 +37,8 @@ mod config;
 mod db;
 mod domain;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod grpc;
 mod http;
 mod jobs;
@@ -119,7 +121,7 @@ pub async fn build(
     let Context { lifecycle, clock, domain, limits, .. } = context.clone();
     let Stores { db, redis, places } = stores;
     let auth = config.auth;
-    let apps = Apps::new(apps, domain.clone(), auth, config.jwks, &clock)?;
+    let apps = Apps::new(apps, domain.clone(), auth, config.jwks, &clock, &lifecycle)?;
     let shared_domain: Arc<str> = domain.as_str().into();
     let rng = SharedRng::new(StdRng::from_os_rng());
     let signer =

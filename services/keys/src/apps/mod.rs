@@ -12,7 +12,7 @@ use std::{
     fmt,
 };
 
-use sotto_kit::clock::SharedClock;
+use sotto_kit::{clock::SharedClock, lifecycle::Lifecycle};
 
 pub use config::{AppConfig, AppsConfig, Jwk};
 pub use token::AppTokenError;
@@ -44,7 +44,7 @@ enum AppKeys {
     /// Those of the configuration.
     Listed(HashMap<String, AppKey>),
     /// Those that the app publishes.
-    Pinned(Box<PinnedKeys>),
+    Pinned(PinnedKeys),
 }
 
 impl AppKeys {
@@ -53,11 +53,14 @@ impl AppKeys {
         app: &AppConfig,
         jwks: JwksConfig,
         clock: &SharedClock,
+        lifecycle: &Lifecycle,
     ) -> Result<Self, BuildError> {
         if let Some(url) = &app.jwks_url {
             let client = pinned::client(&jwks).map_err(BuildError::HttpClient)?;
-            let (id, url, clock) = (id.to_owned(), url.clone(), SharedClock::clone(clock));
-            return Ok(Self::Pinned(Box::new(PinnedKeys::new(id, url, client, jwks, clock))));
+            let (id, url) = (id.to_owned(), url.clone());
+            let (clock, lifecycle) = (SharedClock::clone(clock), lifecycle.clone());
+            let keys = PinnedKeys::new(id, url, client, jwks, clock, lifecycle);
+            return Ok(Self::Pinned(keys));
         }
         if app.keys.is_empty() {
             return Err(BuildError::App(format!("{id} has none")));
@@ -109,10 +112,11 @@ impl Apps {
         auth: AuthConfig,
         jwks: JwksConfig,
         clock: &SharedClock,
+        lifecycle: &Lifecycle,
     ) -> Result<Self, BuildError> {
         let mut registered = HashMap::new();
         for (id, app) in &config.0 {
-            let keys = AppKeys::of(id, app, jwks, clock)?;
+            let keys = AppKeys::of(id, app, jwks, clock, lifecycle)?;
             let interop = app.interop.iter().cloned().collect();
             registered.insert(id.clone(), App { keys, interop });
         }

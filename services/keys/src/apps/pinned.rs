@@ -15,7 +15,9 @@ use reqwest::{Client, StatusCode, header, redirect::Policy};
 use sotto_kit::{
     clock::{SharedClock, millis},
     fault::chain,
+    lifecycle::Lifecycle,
 };
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, oneshot::error::RecvError};
 use url::Url;
 
 use super::{
@@ -24,8 +26,11 @@ use super::{
 };
 use crate::{config::JwksConfig, metrics};
 
-/// The key set of one app.
-pub(crate) struct PinnedKeys {
+/// The key set of one app. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct PinnedKeys(Arc<Inner>);
+
+struct Inner {
     app: String,
     url: Url,
     client: Client,
@@ -36,10 +41,14 @@ pub(crate) struct PinnedKeys {
     fetched_at_ms: AtomicU64,
     /// When it was last asked for, whether it came or not.
     asked_at_ms: AtomicU64,
-    fetching: tokio::sync::Mutex<()>,
+    fetching: Arc<Mutex<()>>,
+    lifecycle: Lifecycle,
 }
 
-impl fmt::Debug for PinnedKeys {
+/// Whose turn it is to fetch.
+type Turn = OwnedMutexGuard<()>;
+
+impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PinnedKeys").field("app", &self.app).finish_non_exhaustive()
     }
@@ -78,8 +87,9 @@ impl PinnedKeys {
         client: Client,
         config: JwksConfig,
         clock: SharedClock,
+        lifecycle: Lifecycle,
     ) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             app,
             url,
             client,
@@ -88,8 +98,9 @@ impl PinnedKeys {
             keys: ArcSwapOption::empty(),
             fetched_at_ms: AtomicU64::new(0),
             asked_at_ms: AtomicU64::new(0),
-            fetching: tokio::sync::Mutex::new(()),
-        }
+            fetching: Arc::default(),
+            lifecycle,
+        }))
     }
 
     /// The key of this name, where the app has one.
@@ -98,23 +109,40 @@ impl PinnedKeys {
     /// it; where that fails, so do all. A kid that is not known may be brand new, and
     /// makes one fetch in `keys.jwks.refetch_pause`, however many name such kids.
     pub(crate) async fn find(&self, kid: &str) -> Result<Option<AppKey>, NoKeySet> {
-        if self.holds(kid) {
-            if self.is_due()
-                && let Ok(_one_at_a_time) = self.fetching.try_lock()
-                && self.is_due()
+        let inner = &self.0;
+        let fetching = Arc::clone(&inner.fetching);
+        if inner.holds(kid) {
+            if inner.is_due()
+                && let Ok(turn) = fetching.try_lock_owned()
+                && inner.is_due()
             {
-                self.fetch().await;
+                self.fetch(turn).await;
             }
-            return self.key(kid);
+            return inner.key(kid);
         }
         // Those who waited for a fetch find that it is done.
-        let _one_at_a_time = self.fetching.lock().await;
-        if !self.holds(kid) && self.may_ask() {
-            self.fetch().await;
+        let turn = fetching.lock_owned().await;
+        if !inner.holds(kid) && inner.may_ask() {
+            self.fetch(turn).await;
         }
-        self.key(kid)
+        inner.key(kid)
     }
 
+    /// Fetches in a task of its own: a caller that hangs up must not end what the others
+    /// wait for, and what could not be begun again before the pause is over.
+    async fn fetch(&self, turn: Turn) {
+        let (inner, stopped) = (Arc::clone(&self.0), self.0.lifecycle.stopped());
+        let (done, ended) = oneshot::channel::<()>();
+        self.0.lifecycle.spawn("keys.key_set", async move {
+            stopped.run_until_cancelled(inner.fetch()).await;
+            drop((turn, done));
+        });
+        // It ends by being dropped.
+        let _: Result<(), RecvError> = ended.await;
+    }
+}
+
+impl Inner {
     fn holds(&self, kid: &str) -> bool {
         self.keys.load().as_ref().is_some_and(|keys| keys.contains_key(kid))
     }

@@ -115,7 +115,7 @@ async fn of_fifty_with_an_invite_for_seven_seven_get_in(db: PgPool) {
     assert_eq!(keys.accounts().await, 7);
 }
 
-/// Caught: an invite that is taken outside of the registration's transaction.
+/// Caught: an invite that is taken when it is looked at.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_registration_that_comes_to_nothing_costs_no_invite(db: PgPool) {
     let keys = TestKeys::start_guarded(db, RegistrationMode::Invite).await;
