@@ -51,6 +51,8 @@ mod draft;
 mod error;
 mod event;
 mod feedback;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod kinds;
 mod link;
 mod message;

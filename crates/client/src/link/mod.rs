@@ -29,3 +29,9 @@ impl Slot {
         }
     }
 }
+
+/// Reads what a mailbox may hold, once it is opened.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let _read = (messages::Invitation::decode(data).is_ok(), messages::decode_answer(data).is_ok());
+}

@@ -252,3 +252,25 @@ pub(crate) struct KeyDigest {
     pub(crate) one_time_ec: Vec<u32>,
     pub(crate) one_time_kyber: Vec<u32>,
 }
+
+/// Reads an answer of each kind.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let _read = serde_json::from_slice::<SignedOpBody>(data).is_ok();
+    let _read = serde_json::from_slice::<HandleOwner>(data).is_ok();
+    let _read = serde_json::from_slice::<Bundles>(data).is_ok();
+    let _read = serde_json::from_slice::<DeviceBundle>(data).is_ok();
+    let _read = serde_json::from_slice::<SignedKey>(data).is_ok();
+    let _read = serde_json::from_slice::<OneTimeKey>(data).is_ok();
+    let _read = serde_json::from_slice::<KeyCount>(data).is_ok();
+    let _read = serde_json::from_slice::<Challenge>(data).is_ok();
+    let _read = serde_json::from_slice::<TokenAnswer>(data).is_ok();
+    let _read = serde_json::from_slice::<Mailbox>(data).is_ok();
+    let _read = serde_json::from_slice::<ProblemBody>(data).is_ok();
+    let _read = serde_json::from_slice::<AccountChallenge>(data).is_ok();
+    let _read = serde_json::from_slice::<Stored>(data).is_ok();
+    let _read = serde_json::from_slice::<Page>(data).is_ok();
+    let _read = serde_json::from_slice::<Overflow>(data).is_ok();
+    let _read = serde_json::from_slice::<Waiting>(data).is_ok();
+    let _read = serde_json::from_slice::<KeyDigest>(data).is_ok();
+}

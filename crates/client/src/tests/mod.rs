@@ -1,6 +1,7 @@
 //! Two and more devices that talk to one another through libsignal and their
 //! stores, with the server's part played by hand.
 
+mod besides;
 mod bodies;
 mod changes;
 mod exchange;

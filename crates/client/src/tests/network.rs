@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client that is never connected: its REST server does not exist, and what it
 /// would say on a socket is looked at here.
-async fn client(party: &Party) -> Client {
+pub(super) async fn client(party: &Party) -> Client {
     client_with(party, |_| {}).await
 }
 
@@ -40,20 +40,22 @@ pub(super) async fn client_with(party: &Party, change: impl FnOnce(&mut ClientCo
     config.clock = Arc::clone(&party.clock) as Arc<dyn crate::Clock>;
     config.tuning.send_window = 4;
     config.tuning.retry_min = Duration::from_millis(1);
+    config.tuning.receipt_delay_min = Duration::ZERO;
+    config.tuning.receipt_delay_max = Duration::ZERO;
     change(&mut config);
     Client::open(config, Arc::new(FixedToken(String::new()))).await.unwrap()
 }
 
 /// The sending side of a connection.
-struct Sending {
-    frames: mpsc::Receiver<ClientFrame>,
+pub(super) struct Sending {
+    pub(super) frames: mpsc::Receiver<ClientFrame>,
     answers: mpsc::Sender<ServerFrame>,
     task: JoinHandle<()>,
 }
 
 impl Sending {
     #[expect(clippy::disallowed_methods, reason = "ends with the test")]
-    fn start(client: &Client) -> Self {
+    pub(super) fn start(client: &Client) -> Self {
         let (out, frames) = mpsc::channel(64);
         let (answers, answered) = mpsc::channel(64);
         let inner = Arc::clone(&client.inner);
@@ -64,7 +66,7 @@ impl Sending {
     }
 
     /// The next send, and the number of its frame.
-    async fn next(&mut self) -> (u64, Send) {
+    pub(super) async fn next(&mut self) -> (u64, Send) {
         let frame = timeout(PATIENCE, self.frames.recv()).await.unwrap().unwrap();
         match frame.body {
             Some(client_frame::Body::Send(send)) => (frame.id, send),
@@ -72,11 +74,11 @@ impl Sending {
         }
     }
 
-    async fn answer(&self, in_reply_to: u64, body: server_frame::Body) {
+    pub(super) async fn answer(&self, in_reply_to: u64, body: server_frame::Body) {
         self.answers.send(ServerFrame { in_reply_to, body: Some(body) }).await.unwrap();
     }
 
-    async fn accept(&self, frame: u64) {
+    pub(super) async fn accept(&self, frame: u64) {
         let accepted = Accepted { server_time_ms: super::START_MS, full: vec![] };
         self.answer(frame, server_frame::Body::Accepted(accepted)).await;
     }

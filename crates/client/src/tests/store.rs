@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Party, TestClock, start, two};
-use crate::vault::own;
+use crate::{
+    Body,
+    vault::{messages, outbox, own},
+};
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
@@ -120,4 +123,61 @@ async fn a_job_that_fails_leaves_nothing_while_its_neighbours_stay() {
 
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 20);
     assert_eq!(kept, 20);
+}
+
+/// A store as the first version left it, with a conversation and something to send.
+fn first_version(path: &std::path::Path) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    let key = data_encoding::HEXLOWER.encode(&[7; 32]);
+    db.execute_batch(&format!("PRAGMA key = \"x'{key}'\"")).unwrap();
+    db.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    db.execute_batch(include_str!("../vault/schema.sql")).unwrap();
+    db.execute_batch(
+        "INSERT INTO accounts (uuid, account, seq, head, sent, read_to)
+             VALUES (randomblob(16), x'0909090909090909090909090909090909090909090909090909090909090909',
+                     0, randomblob(32), 1, 1);
+         INSERT INTO messages (id, conversation, peer, received, sender, device, text, unreadable,
+                 sent_at_ms, server_time_ms, stored_at_ms, state)
+             SELECT randomblob(16), zeroblob(32), account, state = 'received',
+                 x'0909090909090909890909090909090a', 1, text, unreadable, 1, 2, 3, state
+             FROM accounts, (SELECT 'read' AS text, NULL AS unreadable, 'received' AS state
+                 UNION ALL SELECT NULL, 'decryption_failed', 'received'
+                 UNION ALL SELECT 'mine', NULL, 'queued');
+         INSERT INTO outbox (position, peer)
+             SELECT position, uuid FROM messages, accounts WHERE text = 'mine';
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(TestClock(super::START_MS.into()));
+    let path = dir.path().join("old.db");
+    first_version(&path);
+
+    let started = start(&path, 7, &clock).await.unwrap();
+    let (shown, rows, broken) = started
+        .vault
+        .run(|tx| {
+            let shown = messages::after(tx.db, 0, 9)?;
+            let rows = outbox::queue_after(tx.db, 0, 9)?.len();
+            let broken: u64 =
+                tx.db.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+                    row.get(0)
+                })?;
+            Ok((shown, rows, broken))
+        })
+        .await
+        .unwrap();
+    started.vault.close().await;
+
+    let bodies: Vec<_> = shown.iter().map(|one| one.body.clone()).collect();
+    let unreadable = Body::Unreadable { reason: "decryption_failed".to_owned() };
+    assert_eq!(bodies.len(), 3);
+    assert!(bodies.contains(&Body::Text("read".to_owned())) && bodies.contains(&unreadable));
+    let read = shown.iter().filter(|one| one.read_at_ms.is_some()).count();
+    assert_eq!((read, rows, broken), (1, 1, 0), "what was read is read, what waits still does");
+    assert!(start(&path, 7, &clock).await.is_ok(), "and once is enough");
 }
