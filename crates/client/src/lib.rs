@@ -90,7 +90,7 @@ pub use link::DeviceLink;
 pub use message::{Body, Direction, Message, MessageId, MessageState, Reply};
 pub use recovery::RecoveryPhrase;
 pub use safety::SafetyNumber;
-pub use sotto_identity::{Endpoint, EndpointKind, Evidence};
+pub use sotto_identity::{Endpoint, EndpointKind, Evidence, EvidenceError};
 pub use sotto_ids as ids;
 pub use token::{FixedToken, TokenProvider};
 pub use view::{Chain, ChainDevice, ChainOp, Contact, Me, PeerName, Phase, PrekeyCount};

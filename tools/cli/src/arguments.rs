@@ -1,7 +1,10 @@
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
-use sotto_client::{DeviceRequest, PeerName, ids::Handle};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sotto_client::{
+    DeviceLink, DeviceRequest, EndpointKind, PeerName, Transport,
+    ids::{DeviceId, Handle},
+};
 use url::Url;
 
 use crate::talk::{HowToSend, Outgoing, TalkCommand};
@@ -10,9 +13,10 @@ use crate::talk::{HowToSend, Outgoing, TalkCommand};
 #[derive(Debug, Parser)]
 #[command(name = "sotto-cli", version, about, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// Folder of the device's store, made when it is not there.
+    /// Folder of the device's store, made when it is not there. All commands but
+    /// `evidence verify` need one.
     #[arg(long, env = "SOTTO_PROFILE", value_name = "FOLDER")]
-    pub(crate) profile: PathBuf,
+    pub(crate) profile: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) server: Server,
@@ -49,6 +53,30 @@ pub(crate) struct Server {
     /// given more than once.
     #[arg(long, env = "SOTTO_SOCKET", value_name = "URL", value_delimiter = ',')]
     pub(crate) socket: Vec<Url>,
+
+    /// Which way messages go: by the socket, by requests, or by requests for as long as
+    /// no socket opens. Not remembered.
+    #[arg(long, env = "SOTTO_TRANSPORT", value_enum, default_value = "auto")]
+    pub(crate) transport: Way,
+}
+
+/// Which way messages go.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Way {
+    #[default]
+    Auto,
+    Socket,
+    Rest,
+}
+
+impl From<Way> for Transport {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Auto => Self::Auto,
+            Way::Socket => Self::Socket,
+            Way::Rest => Self::Rest,
+        }
+    }
 }
 
 /// The token with which the app vouches for its user.
@@ -79,6 +107,9 @@ pub(crate) enum Command {
         /// interrupted. Without it, new words are made and printed first.
         #[arg(long, value_name = "FILE")]
         words_file: Option<PathBuf>,
+        /// An invite, where the server asks for one.
+        #[arg(long, env = "SOTTO_INVITE", hide_env_values = true)]
+        invite: Option<String>,
     },
     /// Say who this device is.
     Whoami,
@@ -145,13 +176,26 @@ pub(crate) enum Command {
     Verify {
         /// Handle or account id.
         name: PeerName,
+        /// The number is the same on the other side: send what was held back since
+        /// their account key changed.
+        #[arg(long)]
+        accept: bool,
     },
     /// Look at chains.
     #[command(subcommand)]
     Chain(ChainCommand),
-    /// Add another device to an account.
+    /// Add devices to an account, and take them off.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Replace the keys of an account, or bring it back.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Say in the chain where else the account can be reached.
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
+    /// Proofs that an account has two chains.
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Fill up this device's prekeys at the server, and print how many it has.
     Prekeys,
 }
@@ -166,19 +210,158 @@ pub(crate) enum ChainCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Put a new account key in place of the old one. Contacts are told. Only on an
+    /// admin device.
+    Rotate,
+    /// Bring an account back on this device by its words. All of its other devices are
+    /// revoked.
+    Recover {
+        /// Handle or account id.
+        name: PeerName,
+        /// File with the 24 recovery words.
+        #[arg(long, value_name = "FILE")]
+        words_file: PathBuf,
+    },
+    /// Put other recovery words in place of the old ones. The new ones are printed first.
+    SetRecovery {
+        /// File with the 24 words until now.
+        #[arg(long, value_name = "FILE")]
+        words_file: PathBuf,
+        /// File with the new words, to go on where this was interrupted. Without it, new
+        /// ones are made and printed.
+        #[arg(long, value_name = "FILE")]
+        new_words_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EndpointCommand {
+    /// Add one.
+    Add {
+        /// What speaks there.
+        #[arg(value_enum)]
+        kind: Speaks,
+        /// Where.
+        url: String,
+    },
+    /// Take one back.
+    Drop {
+        /// What speaks there.
+        #[arg(value_enum)]
+        kind: Speaks,
+        /// Where.
+        url: String,
+    },
+    /// List them.
+    List {
+        /// Handle or account id; without it, one's own.
+        name: Option<PeerName>,
+    },
+}
+
+/// What speaks at an endpoint.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Speaks {
+    Relay,
+    Mailbox,
+    Iroh,
+    Nostr,
+    Pin,
+}
+
+impl From<Speaks> for EndpointKind {
+    fn from(speaks: Speaks) -> Self {
+        match speaks {
+            Speaks::Relay => Self::Relay,
+            Speaks::Mailbox => Self::Mailbox,
+            Speaks::Iroh => Self::Iroh,
+            Speaks::Nostr => Self::Nostr,
+            Speaks::Pin => Self::Pin,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// List those that this device has of an account.
+    List {
+        /// Handle or account id.
+        name: PeerName,
+    },
+    /// Write the newest one to a file.
+    Save {
+        /// Handle or account id.
+        name: PeerName,
+        /// Where to.
+        file: PathBuf,
+    },
+    /// Check a file. Needs no profile and no server.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// What a new device shows: a link, or a request that goes without a mailbox.
+#[derive(Debug, Clone)]
+pub(crate) enum Shown {
+    Link(DeviceLink),
+    Request(DeviceRequest),
+}
+
+impl std::str::FromStr for Shown {
+    type Err = sotto_client::ClientError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().starts_with("sotto-link:") {
+            text.parse().map(Self::Link)
+        } else {
+            text.parse().map(Self::Request)
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
-    /// On the new device: ask to be added, and print the request.
+    /// On the new device: print a link, and wait until an admin device has taken it.
+    Link {
+        /// Handle or account id that the device is to be on; no other will do then.
+        #[arg(long, value_name = "NAME")]
+        account: Option<PeerName>,
+    },
+    /// On the new device, where the two cannot reach the server at once: ask to be added,
+    /// and print the request.
     Request {
         /// Handle or account id of the account.
         name: PeerName,
     },
     /// On a device that holds the account key: add the device that asked.
     Approve {
-        /// What `device request` printed.
-        request: DeviceRequest,
+        /// What `device link` or `device request` printed.
+        shown: Shown,
+        /// Give it the account key. Only with a link.
+        #[arg(long)]
+        admin: bool,
+    },
+    /// On a device that holds the account key: refuse the device that asked.
+    Decline {
+        /// What `device link` printed.
+        link: DeviceLink,
+    },
+    /// Take a device off the account for good.
+    Revoke {
+        /// Its number.
+        #[arg(value_parser = device_id)]
+        device: DeviceId,
     },
     /// On the new device: take its place once it is approved.
     Finish,
+}
+
+fn device_id(text: &str) -> Result<DeviceId, String> {
+    let number: u32 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    DeviceId::try_from(number).map_err(|_| "a device is a number from 1 to 127".to_owned())
 }
 
 #[cfg(test)]

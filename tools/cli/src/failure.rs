@@ -19,6 +19,13 @@ pub(crate) enum Failure {
     #[error("the profile cannot be used: {0}")]
     Profile(String),
 
+    #[error("this device has no evidence against the account")]
+    NoEvidence,
+
+    /// The file proves nothing.
+    #[error("the evidence does not verify: {0}")]
+    Evidence(sotto_client::EvidenceError),
+
     #[error("the output is gone")]
     Output(#[from] std::io::Error),
 }
@@ -32,6 +39,7 @@ impl Failure {
             Self::MissingSetting(_) => "missing_setting",
             Self::NoAppToken => "no_app_token",
             Self::Profile(_) => "profile",
+            Self::NoEvidence | Self::Evidence(_) => "no_evidence",
             Self::Output(_) => "output",
         }
     }
@@ -47,7 +55,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         let error = match self {
             Self::Client(error) => error,
-            Self::MessageFailed { .. } => return 4,
+            Self::MessageFailed { .. } | Self::NoEvidence | Self::Evidence(_) => return 4,
             Self::MissingSetting(_) | Self::NoAppToken => return 2,
             Self::Profile(_) | Self::Output(_) => return 1,
         };
@@ -57,18 +65,27 @@ impl Failure {
             | ClientError::NotAdmin
             | ClientError::RequestPending
             | ClientError::RequestOutdated
+            | ClientError::AdminLeaves
+            | ClientError::LinkElsewhere
+            | ClientError::LinkExpired
+            | ClientError::LinkTaken
+            | ClientError::LinkDeclined
             | ClientError::OtherPhrase => 3,
             ClientError::MalformedName
             | ClientError::MalformedPhrase
             | ClientError::MalformedRequest
+            | ClientError::MalformedLink
             | ClientError::TextLength { .. }
             | ClientError::Limit(_)
             | ClientError::NotAuthor
             | ClientError::UnknownMessage
             | ClientError::Config(_) => 2,
-            ClientError::Refused { .. } | ClientError::UnknownAccount => 4,
+            ClientError::Refused { .. }
+            | ClientError::UnknownAccount
+            | ClientError::WrongPhrase
+            | ClientError::MoreKeysNeeded => 4,
             ClientError::Unavailable { .. } | ClientError::TimedOut | ClientError::AppToken(_) => 5,
-            ClientError::Distrust(_) => 6,
+            ClientError::Distrust(_) | ClientError::LinkedElsewhere => 6,
             _ => 1,
         }
     }

@@ -81,10 +81,15 @@ impl Output {
             "handle": handle,
             "devices": devices,
             "frozen": contact.frozen,
+            "key_changed": contact.key_changed,
         });
         self.print(&value, || {
             let name = handle.map_or_else(|| "-".to_owned(), |handle| format!("@{handle}"));
-            let frozen = if contact.frozen { "  FROZEN: two chains" } else { "" };
+            let frozen = match (contact.frozen, contact.key_changed) {
+                (true, _) => "  FROZEN: two chains",
+                (false, true) => "  ANOTHER KEY: compare the safety number",
+                (false, false) => "",
+            };
             format!("{name:<20} {}  {} device(s){frozen}", contact.account, devices.len())
         })
     }

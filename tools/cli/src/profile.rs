@@ -31,10 +31,12 @@ pub(crate) async fn open(
     tokens: TokenSource,
 ) -> Result<Client, Failure> {
     fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+    let transport = server.transport.into();
     let server = remember(folder, server)?;
     let key = store_key(&key_file.unwrap_or_else(|| folder.join("store.key")))?;
-    let config =
+    let mut config =
         ClientConfig::new(server.domain, server.rest, server.sockets, folder.join("store.db"), key);
+    config.transport = transport;
     Ok(Client::open(config, Arc::new(tokens)).await?)
 }
 
@@ -46,7 +48,7 @@ fn remember(folder: &Path, given: Server) -> Result<Remembered, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(unusable(&file, &error)),
     };
-    let Server { domain, rest, socket } = given;
+    let Server { domain, rest, socket, .. } = given;
     let (had_domain, had_rest, had_sockets) = match before.clone() {
         Some(before) => (Some(before.domain), Some(before.rest), before.sockets),
         None => (None, None, Vec::new()),
@@ -104,12 +106,14 @@ pub(crate) fn unusable(path: &Path, error: &impl std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Way;
 
     fn given(domain: Option<&str>, sockets: &[&str]) -> Server {
         Server {
             domain: domain.map(str::to_owned),
             rest: domain.map(|domain| format!("https://{domain}/").parse().unwrap()),
             socket: sockets.iter().map(|url| url.parse().unwrap()).collect(),
+            transport: Way::Auto,
         }
     }
 

@@ -19,7 +19,7 @@ use url::Url;
 use super::{
     End, ack,
     inbox::{Delivered, Inbox},
-    sender,
+    presence, sender,
     session::{QUEUE, end_of, ready},
     socket, upkeep,
 };
@@ -69,6 +69,7 @@ pub(super) async fn run(
             End::lost("connection_lost")
         }
         () = Box::pin(upkeep::prekeys(inner, &low)) => End::lost("connection_lost"),
+        () = Box::pin(presence::run(inner)) => End::lost("closed"),
         () = Box::pin(wait_for_socket(inner, probe)) => End::SocketWorks,
     }
 }

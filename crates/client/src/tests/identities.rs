@@ -5,6 +5,7 @@ use crate::{
     Client, Endpoint, EndpointKind, Event, Me, OnIdentityChange, PeerName, Phase, RecoveryPhrase,
     chain::extend,
     client::identity::{revoke, rotate},
+    kinds::identity::tell_changed,
     outbox::next_batch,
     vault::{accounts, outbox, own, sessions},
 };
@@ -249,4 +250,24 @@ async fn what_was_encrypted_for_a_revoked_device_is_never_sent() {
     let session = alice.vault.run(move |tx| Ok(sessions::find(tx.db, tablet)?)).await.unwrap();
     assert!(session.is_none());
     assert!(alice.vault.run(|tx| Ok(outbox::count(tx.db)? == 1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn contacts_hear_of_a_new_account_key_from_its_owner() {
+    let (alice, bob) = two().await;
+    let hello = alice.say(&bob, &["hello"]).await;
+    bob.receive(&alice, &hello).await;
+    let ops = rotation(&bob).await;
+    let uuid = bob.account.uuid();
+    bob.vault.run(move |tx| extend(tx, uuid, 0, &ops)).await.unwrap().unwrap();
+
+    bob.vault.run(tell_changed).await.unwrap();
+    let told = bob.send_all().await;
+    assert_eq!(told.len(), 1);
+    let intake = alice.receive(&bob, &told).await;
+
+    // She is to look at his chain, and shows nothing in the conversation.
+    let head = bob.state().await;
+    assert!(intake.claims.iter().any(|(of, claim)| *of == uuid && claim.seq == head.seq));
+    assert_eq!(alice.shown().await, [""; 0]);
 }

@@ -172,7 +172,7 @@ async fn a_chain_that_is_hidden_from_the_new_device_is_found_out() {
         let offering = phone.approve_link(&link, false);
         tokio::time::timeout(std::time::Duration::from_millis(500), offering).await.ok()
     };
-    let (_, _) = join!(hiding, sealed);
+    let ((), _) = join!(hiding, sealed);
     let refused = pending.finish(None).await.unwrap_err();
 
     assert_eq!(refused.reason(), "chain_rollback");

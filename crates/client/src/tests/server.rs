@@ -299,7 +299,9 @@ impl State {
             "signed" => put("signed", body),
             "one-time" => each(&body["keys"]).iter().for_each(|key| put("one_time_ec", key)),
             _ => {
-                each(&body["one_time"]).iter().for_each(|key| put("one_time_kyber", key));
+                for key in each(&body["one_time"]) {
+                    put("one_time_kyber", &key);
+                }
                 if !body["last_resort"].is_null() {
                     put("last_resort", &body["last_resort"]);
                 }

@@ -1,17 +1,18 @@
 //! Who this device is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use sotto_client::{Client, ClientError, Phase, RecoveryPhrase, ids::Handle};
 
-use crate::{failure::Failure, output::Output};
+use crate::{arguments::AccountCommand, failure::Failure, output::Output, profile};
 
 /// Prints the recovery words before anything is sent: whatever happens then, the
 /// person has them, and can go on with them.
 pub(super) async fn register(
     handle: Option<Handle>,
     words_file: Option<PathBuf>,
+    invite: Option<String>,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
@@ -20,26 +21,18 @@ pub(super) async fn register(
         (_, Some(Phase::Ready | Phase::Requested)) => {
             return Err(ClientError::AlreadyRegistered.into());
         }
-        (Some(file), _) => std::fs::read_to_string(&file)
-            .map_err(|error| Failure::Profile(format!("{}: {error}", file.display())))?
-            .parse()?,
+        (Some(file), _) => words(&file)?,
         // Begun with words that were printed then.
         (None, Some(Phase::Made)) => return Err(ClientError::OtherPhrase.into()),
         // The account is at the server; what remains does not need the words.
         (None, Some(Phase::Certified)) => fresh_phrase(),
         (None, None) => {
             let phrase = fresh_phrase();
-            output.print(&json!({ "type": "recovery_words", "words": phrase.words() }), || {
-                format!(
-                    "Write these 24 words down. They are the only way back to a lost account, \
-                     and are shown this once:\n\n  {}\n",
-                    phrase.words()
-                )
-            })?;
+            show(&phrase, output)?;
             phrase
         }
     };
-    let me = client.register(&phrase, handle.as_ref()).await?;
+    let me = client.register_with(&phrase, handle.as_ref(), invite.as_deref()).await?;
     Ok(output.me(&me)?)
 }
 
@@ -64,4 +57,54 @@ pub(super) async fn prekeys(client: &Client, output: &mut Output) -> Result<(), 
     Ok(output.print(&value, || {
         format!("{} EC and {} Kyber one-time prekeys", count.one_time_ec, count.one_time_kyber)
     })?)
+}
+
+pub(super) async fn run(
+    command: AccountCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match command {
+        AccountCommand::Rotate => {
+            client.rotate_account().await?;
+            output.print(&json!({ "type": "rotated" }), || {
+                "the account has a new key, and contacts see another safety number".to_owned()
+            })?;
+        }
+        AccountCommand::Recover { name, words_file } => {
+            let me = client.recover(&name, &words(&words_file)?).await?;
+            output.me(&me)?;
+        }
+        AccountCommand::SetRecovery { words_file, new_words_file } => {
+            let old = words(&words_file)?;
+            let new = if let Some(file) = new_words_file {
+                words(&file)?
+            } else {
+                let new = fresh_phrase();
+                show(&new, output)?;
+                new
+            };
+            client.set_recovery(&old, &new).await?;
+            output.print(&json!({ "type": "recovery_set" }), || {
+                "the old words are of no use any more".to_owned()
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn words(file: &Path) -> Result<RecoveryPhrase, Failure> {
+    let words = std::fs::read_to_string(file).map_err(|error| profile::unusable(file, &error))?;
+    Ok(words.parse()?)
+}
+
+/// Shows words before anything depends on them.
+fn show(phrase: &RecoveryPhrase, output: &mut Output) -> std::io::Result<()> {
+    output.print(&json!({ "type": "recovery_words", "words": phrase.words() }), || {
+        format!(
+            "Write these 24 words down. They are the only way back to a lost account, \
+             and are shown this once:\n\n  {}\n",
+            phrase.words()
+        )
+    })
 }

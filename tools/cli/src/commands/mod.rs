@@ -2,6 +2,8 @@
 
 mod account;
 mod devices;
+mod endpoints;
+mod evidence;
 mod messages;
 mod people;
 mod talk;
@@ -11,7 +13,7 @@ use std::path::Path;
 use sotto_client::{Client, PeerName, ids::AccountId};
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, EvidenceCommand},
     failure::Failure,
     output::Output,
     printed::Printed,
@@ -21,6 +23,10 @@ use crate::{
 /// Opens the profile, does what the command says, and closes it.
 pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let Arguments { profile, server, app_token, store_key_file, command, .. } = arguments;
+    if let Command::Evidence(EvidenceCommand::Verify { file }) = &command {
+        return evidence::verify(file, output);
+    }
+    let profile = profile.ok_or(Failure::MissingSetting("profile"))?;
     let client = profile::open(&profile, server, store_key_file, app_token.into()).await?;
     let done = Box::pin(carry_out(command, &profile, &client, output)).await;
     client.close().await;
@@ -34,14 +40,14 @@ async fn carry_out(
     output: &mut Output,
 ) -> Result<(), Failure> {
     match command {
-        Command::Register { handle, words_file } => {
-            account::register(handle, words_file, client, output).await
+        Command::Register { handle, words_file, invite } => {
+            account::register(handle, words_file, invite, client, output).await
         }
         Command::Whoami => account::whoami(client, output).await,
         Command::Prekeys => account::prekeys(client, output).await,
         Command::Add { name } => people::add(&name, client, output).await,
         Command::Contacts => people::contacts(client, output).await,
-        Command::Verify { name } => people::verify(&name, client, output).await,
+        Command::Verify { name, accept } => people::verify(&name, accept, client, output).await,
         Command::Chain(command) => people::chain(command, client, output).await,
         Command::Send { name, text, how, out } => {
             messages::send(&name, &text, &how, out, client, output).await
@@ -58,6 +64,9 @@ async fn carry_out(
         }
         Command::Read { name } => messages::read(&name, client).await,
         Command::Device(command) => devices::run(command, client, output).await,
+        Command::Account(command) => account::run(command, client, output).await,
+        Command::Endpoint(command) => endpoints::run(command, client, output).await,
+        Command::Evidence(command) => evidence::run(command, client, output).await,
     }
 }
 

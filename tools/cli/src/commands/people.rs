@@ -24,15 +24,20 @@ pub(super) async fn contacts(client: &Client, output: &mut Output) -> Result<(),
 
 pub(super) async fn verify(
     name: &PeerName,
+    accept: bool,
     client: &Client,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let account = find(name, client).await?;
     let number = client.safety_number(account).await?;
+    if accept {
+        client.accept_identity(account).await?;
+    }
     let value = json!({
         "type": "safety_number",
         "account": account.to_string(),
         "digits": number.digits(),
+        "accepted": accept,
     });
     Ok(output.print(&value, || {
         format!("{number}\nCompare it with what the other side sees, over another channel.")
