@@ -12,7 +12,12 @@
 //! - A send is stored for exactly the devices that its recipient has, or not at all.
 //! - A send is taken only from a device that its account has. One that was revoked is
 //!   refused as soon as the change is heard, or the remembered devices are too old.
-//! - The sends of one device are stored in the order in which they came.
+//! - The sends of one device are stored in the order in which they came, and what it
+//!   retracts is deleted in the same order.
+//! - What is ephemeral is never stored.
+//! - A queue has a bound. What does not fit is not accepted, and the device is told.
+//! - A device that its account does not have gets nothing, and its queue is deleted.
+//! - While nothing is to be changed, queues are read all the same.
 //!
 //! # What it does not do
 //!
@@ -25,6 +30,8 @@ mod db;
 mod device_sets;
 mod domain;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateways;
 mod grpc;
 mod halves;
@@ -77,7 +84,7 @@ pub struct Neighbours {
 }
 
 /// Builds the role. It is ready to serve when this returns: the days that envelopes
-/// may fall on exist.
+/// may fall on exist, unless there is maintenance.
 ///
 /// # Errors
 ///
@@ -89,9 +96,12 @@ pub async fn build(
 ) -> Result<RoleParts, BuildError> {
     metrics::describe();
     let device_changes = neighbours.device_changes.clone();
-    jobs::make_days(context.clock.now_ms(), &config, &neighbours.db)
-        .await
-        .map_err(BuildError::Partitions)?;
+    // In maintenance no send is taken, and the job makes the days when it is over.
+    if context.read_only.check().is_ok() {
+        jobs::make_days(context.clock.now_ms(), &config, &neighbours.db)
+            .await
+            .map_err(BuildError::Partitions)?;
+    }
     let messages = Messages::start(context, neighbours, config)?;
     jobs::start(&messages, device_changes).await;
 

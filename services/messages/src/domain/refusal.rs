@@ -74,10 +74,11 @@ pub(crate) enum Refusal {
     #[error("the retraction names no device")]
     NoDevices,
 
-    /// Of every device that it is for.
+    /// The queue of every device that it is for is full.
     #[error("the queues of the recipient are full")]
     QueueFull,
 
+    /// Nothing is changed for now.
     #[error(transparent)]
     ReadOnly(#[from] ReadOnlyError),
 

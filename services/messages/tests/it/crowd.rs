@@ -85,8 +85,9 @@ async fn replicas_that_store_the_same_sends_do_not_wait_for_each_other_in_a_circ
     stage.end().await;
 }
 
-/// A device reads its queue page by page while others write to it, acknowledging as
+/// I-2. A device reads its queue page by page while others write to it, acknowledging as
 /// it goes, as a gateway would: it finds everything, and nothing twice.
+/// It fails where a page does not leave out what is acknowledged and not deleted yet.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_reader_among_writers_misses_nothing_and_sees_nothing_twice(db: PgPool) {
     let mut stage = Stage::set(db).await;

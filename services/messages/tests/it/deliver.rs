@@ -52,6 +52,7 @@ async fn an_envelope_crosses_from_the_replica_that_stored_it(db: PgPool) {
     stage.end().await;
 }
 
+/// I-3. It fails where a device has another writer each time.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn announcements_of_one_sender_keep_their_order(db: PgPool) {
     let mut stage = Stage::set(db).await;

@@ -42,6 +42,7 @@ async fn an_envelope_says_who_sent_it_and_carries_the_ciphertext_untouched(db: P
     stage.end().await;
 }
 
+/// I-3. It fails where `ON CONFLICT DO NOTHING` is taken away.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_send_that_comes_again_is_accepted_and_stored_once(db: PgPool) {
     let mut stage = Stage::set(db).await;

@@ -13,6 +13,7 @@ use sotto_proto::keys::{
     TokenKeysResponse,
     keys_service_server::{KeysService, KeysServiceServer},
 };
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, service::RoutesBuilder};
 use uuid::Uuid;
 
@@ -23,13 +24,18 @@ pub(crate) struct PlayedKeys {
     pub(crate) url: String,
     pub(crate) asked: Arc<AtomicUsize>,
     sets: Sets,
+    held: Held,
     lifecycle: Lifecycle,
 }
+
+/// When the next answer goes out.
+type Held = Arc<Mutex<Option<oneshot::Receiver<()>>>>;
 
 type Sets = Arc<Mutex<HashMap<Uuid, DeviceSet>>>;
 
 struct Face {
     sets: Sets,
+    held: Held,
     asked: Arc<AtomicUsize>,
 }
 
@@ -37,14 +43,16 @@ impl PlayedKeys {
     pub(super) fn start() -> Self {
         let sets = Sets::default();
         let asked = Arc::new(AtomicUsize::new(0));
-        let face = Face { sets: Arc::clone(&sets), asked: Arc::clone(&asked) };
+        let held = Held::default();
+        let (sets_of_face, held_of_face) = (Arc::clone(&sets), Arc::clone(&held));
+        let face = Face { sets: sets_of_face, held: held_of_face, asked: Arc::clone(&asked) };
         let mut routes = RoutesBuilder::default();
         routes.add_service(KeysServiceServer::new(face));
         let (listener, url) = listen();
         let lifecycle = Lifecycle::new();
         let serving = sotto_kit::grpc::serve(listener, routes.routes(), lifecycle.clone());
         lifecycle.spawn("test.keys", async move { serving.await.unwrap() });
-        Self { url, asked, sets, lifecycle }
+        Self { url, asked, sets, held, lifecycle }
     }
 
     /// Says which devices an account has from now on.
@@ -70,6 +78,13 @@ impl PlayedKeys {
         self.sets.lock().unwrap().insert(account, known);
     }
 
+    /// Has the next answer be made up at once, and go out when the test says so.
+    pub(crate) fn hold_next(&self) -> oneshot::Sender<()> {
+        let (release, held) = oneshot::channel();
+        *self.held.lock().unwrap() = Some(held);
+        release
+    }
+
     /// Ends it for good.
     pub(crate) async fn kill(&self) {
         assert!(self.lifecycle.finish(Duration::from_secs(10)).await);
@@ -89,12 +104,18 @@ impl KeysService for Face {
         &self,
         request: Request<DeviceSetsRequest>,
     ) -> Result<Response<DeviceSetsResponse>, Status> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let sets = self.sets.lock().unwrap();
-        let of = |account: &Vec<u8>| {
-            sets.get(&Uuid::from_slice(account).unwrap()).cloned().unwrap_or_default()
+        let sets = {
+            let sets = self.sets.lock().unwrap();
+            let of = |account: &Vec<u8>| {
+                sets.get(&Uuid::from_slice(account).unwrap()).cloned().unwrap_or_default()
+            };
+            request.get_ref().accounts.iter().map(of).collect()
         };
-        let sets = request.get_ref().accounts.iter().map(of).collect();
+        let held = self.held.lock().unwrap().take();
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if let Some(held) = held {
+            drop(held.await);
+        }
         Ok(Response::new(DeviceSetsResponse { sets }))
     }
 }
