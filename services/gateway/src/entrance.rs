@@ -75,8 +75,13 @@ impl Entrance {
             return Ok(Opening(self.opening.clone()));
         }
         self.opening.fetch_sub(1, Ordering::AcqRel);
+        Err(self.later())
+    }
+
+    /// When a device that is turned away for another reason may come again.
+    pub(crate) fn later(&self) -> Duration {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        Err(inner.jitter(Duration::ZERO, &self.config))
+        inner.jitter(Duration::ZERO, &self.config)
     }
 }
 

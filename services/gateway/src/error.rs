@@ -24,10 +24,10 @@ pub(crate) enum UpgradeError {
     SubprotocolRequired,
 
     #[error("this gateway is about to end")]
-    Draining,
+    Draining { retry_after: Duration },
 
     #[error("this gateway has as many sockets as it takes")]
-    TooManySockets,
+    TooManySockets { retry_after: Duration },
 
     #[error("too many devices connect at the moment")]
     TooManyConnections { retry_after: Duration },
@@ -37,9 +37,9 @@ impl Fault for UpgradeError {
     fn code(&self) -> Code {
         match self {
             Self::NotAnUpgrade(_) | Self::SubprotocolRequired => Code::InvalidInput,
-            Self::Draining | Self::TooManySockets | Self::TooManyConnections { .. } => {
-                Code::Unavailable
-            }
+            Self::Draining { .. }
+            | Self::TooManySockets { .. }
+            | Self::TooManyConnections { .. } => Code::Unavailable,
         }
     }
 
@@ -47,16 +47,18 @@ impl Fault for UpgradeError {
         match self {
             Self::NotAnUpgrade(_) => "not_an_upgrade",
             Self::SubprotocolRequired => "subprotocol_required",
-            Self::Draining => "draining",
-            Self::TooManySockets => "too_many_sockets",
+            Self::Draining { .. } => "draining",
+            Self::TooManySockets { .. } => "too_many_sockets",
             Self::TooManyConnections { .. } => "too_many_connections",
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooManyConnections { retry_after } => Some(*retry_after),
-            _ => (self.code() == Code::Unavailable).then_some(Duration::from_secs(1)),
+            Self::Draining { retry_after }
+            | Self::TooManySockets { retry_after }
+            | Self::TooManyConnections { retry_after } => Some(*retry_after),
+            Self::NotAnUpgrade(_) | Self::SubprotocolRequired => None,
         }
     }
 }

@@ -53,10 +53,10 @@ fn upgrade(
     gateway: &Arc<Gateway>,
 ) -> Result<HttpResponse, UpgradeError> {
     if gateway.is_draining() {
-        return Err(UpgradeError::Draining);
+        return Err(UpgradeError::Draining { retry_after: gateway.entrance.later() });
     }
     if gateway.registry.len() >= gateway.config.max_sockets {
-        return Err(UpgradeError::TooManySockets);
+        return Err(UpgradeError::TooManySockets { retry_after: gateway.entrance.later() });
     }
     let offered = Offered::of(request);
     let encoding = offered.encoding.ok_or(UpgradeError::SubprotocolRequired)?;

@@ -182,6 +182,7 @@ mod tests {
         mailbox.take().events().map(name).collect()
     }
 
+    /// I-6. Caught with the comparison of the number taken out: all five are kept.
     #[test]
     fn deliveries_beyond_the_bound_are_missed() {
         let mailbox = mailbox(2, 1 << 20);

@@ -22,6 +22,7 @@ pub(super) fn write(
     set(&mut config, "server.domain", DOMAIN.into())?;
     // Nobody reconnects to the gateway that is left, so there is no herd to spread.
     set(&mut config, "gateway.drain.window", "1s".into())?;
+    set(&mut config, "gateway.drain.reconnect_within", "1s".into())?;
     // All of a test's people call from one address.
     let here: Vec<Value> = vec!["127.0.0.0/8".into(), "::1".into()];
     set(&mut config, "limits.exempt", here.into())?;

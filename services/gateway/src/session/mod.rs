@@ -6,6 +6,7 @@
 pub(crate) mod close;
 pub(crate) mod codec;
 mod ending;
+mod entering;
 pub(crate) mod identify;
 mod intake;
 pub(crate) mod io;

@@ -9,7 +9,6 @@ use std::{future::pending, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use sotto_ids::limits::MAX_FRAME_BYTES;
 use sotto_kit::limits::{Allowance, Class};
 use sotto_proto::messages::uplink::Item;
 use tokio::time::timeout;
@@ -18,8 +17,7 @@ use super::{
     close::CloseCode,
     codec::Encoding,
     ending::{Ending, Tally},
-    identify,
-    io::{Action, Actions, Event, Identity, Input, Ticket},
+    io::{Action, Actions, Event, Input},
     line::Line,
     machine::{Machine, Setup},
     outbox::Outbox,
@@ -56,7 +54,7 @@ pub(crate) struct Session<T> {
     /// What the device may resume with.
     pub(super) ticket: Option<TicketKey>,
     /// Until the first page of its queue is here.
-    opening: Option<Opening>,
+    pub(super) opening: Option<Opening>,
     pub(super) tally: Tally,
 }
 
@@ -163,7 +161,7 @@ impl<T: Transport> Session<T> {
         !self.line.as_ref().is_some_and(Line::is_full) && self.machine.wants_frames()
     }
 
-    fn step(&mut self, input: Input) {
+    pub(super) fn step(&mut self, input: Input) {
         if matches!(input, Input::Event(Event::Page(_))) {
             self.opening = None;
         }
@@ -296,83 +294,6 @@ impl<T: Transport> Session<T> {
             }
         }
         Ok(())
-    }
-
-    async fn verify(&mut self, in_reply_to: u64, token: &str) -> Result<(), Ending> {
-        if !self.enters(in_reply_to) {
-            return Ok(());
-        }
-        let verdict = identify::by_token(&self.gateway, token).await;
-        self.is_still_there()?;
-        self.step(Input::Verified { in_reply_to, verdict });
-        Ok(())
-    }
-
-    async fn redeem(&mut self, in_reply_to: u64, ticket: &Ticket) -> Result<(), Ending> {
-        if !self.enters(in_reply_to) {
-            return Ok(());
-        }
-        let identity = self.gateway.tickets.take(ticket).await;
-        self.is_still_there()?;
-        if identity.is_none() {
-            // It waits for a token now, and nobody knows how long.
-            self.opening = None;
-        }
-        self.step(Input::Redeemed { in_reply_to, identity });
-        Ok(())
-    }
-
-    /// Whether there is room for one more on its way in. It costs less to be turned away
-    /// before anybody was asked.
-    fn enters(&mut self, in_reply_to: u64) -> bool {
-        if self.line.is_some() || self.opening.is_some() {
-            return true;
-        }
-        match self.gateway.entrance.open() {
-            Ok(opening) => {
-                self.opening = Some(opening);
-                true
-            }
-            Err(retry_after) => {
-                self.step(Input::Crowded { in_reply_to, retry_after });
-                false
-            }
-        }
-    }
-
-    /// It may have taken long to ask. The token of a running socket changes nothing about
-    /// what its peer sent before it went.
-    fn is_still_there(&mut self) -> Result<(), Ending> {
-        if self.line.is_none() && self.socket.has_left() { Err(self.left()) } else { Ok(()) }
-    }
-
-    async fn admit(&mut self, identity: &Identity) -> Result<(), Ending> {
-        let Self { gateway, registered, socket, line, .. } = self;
-        let handle = registered.handle();
-        *line = Some(Line::new(
-            handle.connection,
-            identity,
-            gateway.links.clone(),
-            gateway.meters.clone(),
-        ));
-        let claim = gateway.admission.admit(handle, identity.device, || socket.has_left());
-        let (admitted, given) = tokio::join!(claim, gateway.tickets.give(identity));
-        let ticket = given.map(|(ticket, key)| {
-            self.ticket = Some(key);
-            ticket
-        });
-        if !admitted {
-            return Err(self.left());
-        }
-        self.socket.bound_frames(MAX_FRAME_BYTES);
-        self.step(Input::Admitted { ticket });
-        Ok(())
-    }
-
-    /// The end of a socket whose peer went before it was admitted.
-    fn left(&mut self) -> Ending {
-        self.outbox.close_back();
-        Ending::Peer
     }
 
     /// Whether the device may send one more, as it and its app are limited over all of

@@ -6,6 +6,7 @@ use tokio_tungstenite::tungstenite;
 
 use crate::harness::{Device, Replica, Signer, TestGateway, within};
 
+/// I-8. Caught with the time to come back always 0: all sixty are in the first half.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_sends_everybody_away_and_spreads_when_they_come_back() {
     let replica = Replica::start().await;

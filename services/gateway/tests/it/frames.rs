@@ -74,6 +74,7 @@ async fn a_frame_may_come_in_fragments() {
     assert_eq!((answered, error.reason.as_str()), (77, "malformed_envelope_id"));
 }
 
+/// I-6. Caught with the answer of the budget passed over: no socket is closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_frames_of_all_sockets_are_bounded_together() {
     let mut config = crate::harness::config();

@@ -48,6 +48,7 @@ async fn the_sends_of_a_device_take_one_replica_in_their_order() {
     assert!(!one.submits().is_empty() && !two.submits().is_empty(), "both had devices");
 }
 
+/// I-6. Caught with no item taking credit: all fifty sends are with the replica at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn out_of_credit_devices_wait_and_nothing_is_lost() {
     let replica = Replica::start().await;

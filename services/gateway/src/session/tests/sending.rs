@@ -56,6 +56,7 @@ fn a_send_that_no_replica_took_may_be_tried_again() {
     assert!(error.retry_after_ms > 0);
 }
 
+/// I-6. Caught with `wants_frames` always true.
 #[test]
 fn the_peer_is_not_heard_while_too_many_of_its_sends_are_undecided() {
     let mut script = Script::live();
