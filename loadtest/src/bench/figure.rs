@@ -38,6 +38,8 @@ pub struct Figure {
 /// What a measurement has brought.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Measured {
+    /// Which measurement it was.
+    pub name: String,
     /// Its numbers.
     pub figures: Vec<Figure>,
     /// All percentiles of what was timed.
@@ -79,7 +81,7 @@ impl Measured {
         found
             .into_iter()
             .filter(|(_, count)| *count > 0)
-            .map(|(what, count)| format!("{count} messages {what}"))
+            .map(|(what, count)| format!("{}: {count} messages {what}", self.name))
             .collect()
     }
 
@@ -88,14 +90,14 @@ impl Measured {
         let mut found = Vec::new();
         if let Some(lag) = self.lag.filter(|lag| lag.p99_ms > LATEST_MS) {
             found.push(format!(
-                "the generator was late: p99 {:.1} ms, more than {LATEST_MS} ms",
-                lag.p99_ms
+                "{}: the generator was late, p99 {:.1} ms, more than {LATEST_MS} ms",
+                self.name, lag.p99_ms
             ));
         }
         if self.others_percent > OTHERS {
             found.push(format!(
-                "others took {:.0} percent of the machine, more than {OTHERS}",
-                self.others_percent
+                "{}: others took {:.0} percent of the machine, more than {OTHERS}",
+                self.name, self.others_percent
             ));
         }
         found

@@ -37,7 +37,10 @@ pub(super) async fn measure(bench: &Bench<'_>) -> anyhow::Result<Measured> {
     tokio::time::sleep(SETTLES).await;
     let before = resident(bench)?;
     let manner = Manner { peers: 0, length: LENGTH, orders: 1, window: 1, first_gateway: Some(0) };
-    let fleet = Fleet::connect(&pool, &pool, manner, bench.cluster, &witness()).await?;
+    let seen = witness();
+    let fleet = Fleet::connect(&pool, &pool, manner, bench.cluster, &seen).await?;
+    let elsewhere = seen.arrivals().iter().filter(|arrival| arrival.gateway != 0).count();
+    anyhow::ensure!(elsewhere == 0, "{elsewhere} sockets are at another gateway");
     tokio::time::sleep(SETTLES).await;
     let after = resident(bench)?;
 

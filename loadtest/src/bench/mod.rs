@@ -8,7 +8,7 @@ mod idle;
 mod report;
 mod saturation;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sotto_testkit::Cluster;
 
@@ -53,6 +53,19 @@ pub enum Name {
 pub const ALL: [Name; 5] =
     [Name::Bundles, Name::Delivery, Name::Saturation, Name::FirstPage, Name::Idle];
 
+impl fmt::Display for Name {
+    /// As it is called on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bundles => "bundles",
+            Self::Delivery => "delivery",
+            Self::Saturation => "saturation",
+            Self::FirstPage => "first-page",
+            Self::Idle => "idle",
+        })
+    }
+}
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -87,7 +100,7 @@ pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
         if !options.only.is_empty() && !options.only.contains(&name) {
             continue;
         }
-        screen.heading(format_args!("{name:?}"));
+        screen.heading(name);
         let before = Share::now(&cluster);
         let mut measured = match name {
             Name::Bundles => bundles::measure(&bench).await?,
@@ -96,6 +109,7 @@ pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
             Name::FirstPage => first_page::measure(&bench).await?,
             Name::Idle => idle::measure(&bench).await?,
         };
+        measured.name = name.to_string();
         measured.others_percent = Share::now(&cluster).of_others_since(&before);
         measured.show(screen);
         all.push(measured);

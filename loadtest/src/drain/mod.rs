@@ -108,7 +108,9 @@ pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
     let manner =
         Manner { peers: PEERS, length: LENGTH, orders: ORDERS, window: 1, first_gateway: Some(0) };
     let fleet = Fleet::connect(&pool, &pool, manner, &cluster, &seen).await?;
-    screen.line(format_args!("  {} sockets at gateway-0", fleet.len()));
+    let at_gateway = seen.arrivals().iter().filter(|arrival| arrival.gateway == 0).count();
+    screen.line(format_args!("  {at_gateway} sockets at gateway-0"));
+    seen.forget_troubles();
 
     screen.heading("SIGTERM to gateway-0, with messages on their way");
     let (told, lag, stop) = (Instant::now() + BEFORE, Latency::new(), tokio::sync::Notify::new());
@@ -127,6 +129,7 @@ pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
         Evidence {
             verdict: seen.oracle.conclude(&drain),
             lag: lag.percentiles(),
+            at_gateway,
             returns,
             gateway_took,
         },

@@ -38,6 +38,7 @@ pub(super) struct Return {
 pub(super) struct Evidence {
     pub(super) verdict: Verdict,
     pub(super) lag: Percentiles,
+    pub(super) at_gateway: usize,
     pub(super) returns: Vec<Return>,
     pub(super) gateway_took: Duration,
 }
@@ -47,8 +48,10 @@ pub(super) struct Evidence {
 pub struct Report {
     /// Whether what was promised held.
     pub outcome: Outcome,
-    /// Sockets that the gateway had.
+    /// Sockets that were asked for.
     pub sockets: u32,
+    /// Sockets that the gateway had when it was told to end.
+    pub at_gateway: usize,
     /// Of those, how many came back elsewhere.
     pub returned: u64,
     /// Those of them that had been told when.
@@ -75,7 +78,7 @@ pub struct Report {
 
 impl Report {
     pub(super) fn of(options: &Options, evidence: Evidence, seen: &Seen) -> Self {
-        let Evidence { verdict, lag, returns, gateway_took } = evidence;
+        let Evidence { verdict, lag, at_gateway, returns, gateway_took } = evidence;
         let after = Latency::new();
         for back in &returns {
             after.record(back.after);
@@ -84,6 +87,7 @@ impl Report {
         let mut report = Self {
             outcome: Outcome::Held,
             sockets: options.sockets,
+            at_gateway,
             returned: returns.len() as u64,
             told: returns.iter().filter(|back| back.told.is_some()).count() as u64,
             return_after: after.percentiles(),
@@ -180,6 +184,9 @@ impl Report {
 
     fn flaws(&self) -> Vec<String> {
         let mut found = Vec::new();
+        if self.at_gateway < usize::try_from(self.sockets).unwrap_or(usize::MAX) {
+            found.push(format!("only {} sockets were at the gateway", self.at_gateway));
+        }
         if self.verdict.accepted == 0 {
             found.push("there was no traffic".to_owned());
         }

@@ -109,7 +109,7 @@ impl Report {
         screen.line("");
         match &self.outcome {
             Outcome::Held => {
-                screen.fine("every message that was accepted was shown once, and in its order")
+                screen.fine("every message that was accepted was shown once, and in its order");
             }
             other => other.show(screen),
         }

@@ -81,6 +81,11 @@ impl Seen {
         self.lock_troubles().clone()
     }
 
+    /// Forgets troubles so far: they were of the preparations.
+    pub fn forget_troubles(&self) {
+        self.lock_troubles().clear();
+    }
+
     pub(super) fn arrived(&self, arrival: Arrival) {
         self.connected.fetch_add(1, Ordering::Relaxed);
         self.lock_arrivals().push(arrival);

@@ -115,14 +115,17 @@ impl Session {
 
     /// Runs until the task is dropped, or the gateway sends the device away for good.
     pub(super) async fn run(mut self) {
-        let gateways = self.seat.gateways.clone();
+        let mut gateways = self.seat.gateways.clone().into_iter().cycle();
+        let Some((mut gateway, mut url)) = gateways.next() else { return };
         let mut told = None;
-        for (gateway, url) in gateways.iter().cycle() {
-            let end = match Socket::open(url, &self.seat.token).await {
-                Ok(socket) => self.stay(socket, *gateway, told).await,
+        loop {
+            let end = match Socket::open(&url, &self.seat.token).await {
+                Ok(socket) => self.stay(socket, gateway, told).await,
                 Err(Closed::Busy(after)) => {
+                    // It will have room, and the others are as busy.
                     self.seen.trouble("upgrade put off".to_owned());
-                    End { code: None, told: after }
+                    tokio::time::sleep(after.unwrap_or_else(|| self.lot())).await;
+                    continue;
                 }
                 Err(Closed::Away) => End::default(),
                 Err(Closed::Token) => End { code: Some(FOR_GOOD), told: None },
@@ -131,10 +134,17 @@ impl Session {
                 self.seen.trouble(format!("sent away for good ({code})"));
                 return;
             }
-            let lot = Duration::from_millis(self.rng.random_range(RETRY));
-            tokio::time::sleep(end.told.unwrap_or(lot)).await;
             told = end.told;
+            tokio::time::sleep(told.unwrap_or_else(|| self.lot())).await;
+            if let Some(next) = gateways.next() {
+                (gateway, url) = next;
+            }
         }
+    }
+
+    /// A pause of its own for each device, so that they do not all come at once.
+    fn lot(&mut self) -> Duration {
+        Duration::from_millis(self.rng.random_range(RETRY))
     }
 
     /// One socket, from its opening to its end.
