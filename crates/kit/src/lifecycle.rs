@@ -97,11 +97,12 @@ impl Lifecycle {
 
     /// When the process drains, has its parts drain one after another: each begins when
     /// nobody holds the one before, or after `longest`. Who is needed by others goes last.
-    pub fn drain_in_turn(&self, parts: Vec<Self>, longest: Duration) {
+    pub fn drain_in_turn(&self, parts: Vec<(&'static str, Self)>, longest: Duration) {
         let (life, hold) = (self.clone(), self.hold());
         self.spawn("drain", async move {
             life.draining.cancelled().await;
-            for part in parts {
+            for (name, part) in parts {
+                tracing::info!(part = name, "drains");
                 part.drain();
                 part.drained(longest).await;
             }
@@ -169,7 +170,10 @@ mod tests {
         let life = Lifecycle::new();
         let (first, last) = (life.part(), life.part());
         let hold = first.hold();
-        life.drain_in_turn(vec![first.clone(), last.clone()], Duration::from_secs(60));
+        life.drain_in_turn(
+            vec![("first", first.clone()), ("last", last.clone())],
+            Duration::from_secs(60),
+        );
 
         life.drain();
         first.draining().cancelled().await;
@@ -189,7 +193,8 @@ mod tests {
         let life = Lifecycle::new();
         let (first, last) = (life.part(), life.part());
         let _hold = first.hold();
-        life.drain_in_turn(vec![first, last.clone()], Duration::from_secs(60));
+        let parts = vec![("first", first), ("last", last.clone())];
+        life.drain_in_turn(parts, Duration::from_secs(60));
 
         life.stop();
 

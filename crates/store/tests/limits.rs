@@ -128,7 +128,7 @@ async fn a_bucket_fills_again_evenly() {
     assert!(!limits.take(&[all]).await.is_allowed(), "one came, not two");
 }
 
-/// Sabotage it caught: reading the bucket in Rust and writing it back, in two commands.
+/// Sabotage it caught: a script that does not write back what it took.
 #[tokio::test]
 async fn a_crowd_gets_no_more_than_the_bucket_holds() {
     let (limits, device) = (limits(10, MINUTE).await, someone());

@@ -5,8 +5,17 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use sotto_testkit::{Cluster, Role, cluster, wait_for};
-use tokio::process::Command;
+use sotto_testkit::{
+    Cluster, Role, cluster,
+    ports::Port,
+    process::{Launch, Signal},
+    wait_for,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -154,5 +163,56 @@ async fn a_wrong_method_is_told_the_right_ones() {
     assert_eq!(header(&wrong, "content-type"), "application/problem+json");
     assert_eq!(head.status(), StatusCode::NOT_FOUND);
     assert_eq!(head.text().await.unwrap(), "");
+    cluster.stop().await.unwrap();
+}
+
+/// Sabotage it caught: one drain for all roles. Messages then left its streams while the
+/// gateway still had sockets, and what they sent was refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_one_process_the_gateway_drains_before_what_it_needs() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let [public, internal, ops] = [(); 3].map(|()| Port::reserve().unwrap());
+    let log = cluster.logs().join("all.log");
+    let internal_url = format!("http://{}", internal.address());
+    let process = Launch::new("sotto run all", cluster::executable().unwrap(), &log)
+        .args(["run", "all", "--config"])
+        .args([cluster.dir().join("sotto.toml")])
+        .env("SOTTO_HTTP__LISTEN", public.address().to_string())
+        .env("SOTTO_GRPC__LISTEN", internal.address().to_string())
+        .env("SOTTO_OPS__LISTEN", ops.address().to_string())
+        .env("SOTTO_LINKS__KEYS", &internal_url)
+        .env("SOTTO_LINKS__MESSAGES", format!("[\"{internal_url}\"]"))
+        .spawn()
+        .unwrap();
+    wait_for(PATIENCE, "a process that is ready", async || {
+        let ready = reqwest::get(format!("http://{}/readyz", ops.address())).await;
+        ready.and_then(Response::error_for_status).map(drop)
+    })
+    .await;
+    // A socket that does not go when it is told: the drain of the gateway takes a while.
+    let mut socket = TcpStream::connect(public.address()).await.unwrap();
+    let upgrade = "GET /v1/socket HTTP/1.1\r\nHost: sotto\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   Sec-WebSocket-Protocol: sotto.v1.proto\r\n\r\n";
+    socket.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    socket.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+
+    let ended = process.stop(Signal::SIGTERM, Duration::from_secs(60)).await.unwrap();
+
+    assert!(ended.success(), "{ended}");
+    let log = std::fs::read_to_string(log).unwrap();
+    let order: Vec<_> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|line| match line["message"].as_str()? {
+            "drains" => line["part"].as_str().map(str::to_owned),
+            ended @ "drain ended" => Some(ended.to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["gateway", "drain ended", "messages", "keys"]);
     cluster.stop().await.unwrap();
 }

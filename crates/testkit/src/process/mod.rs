@@ -19,10 +19,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use nix::{
-    sys::signal::{self, Signal},
-    unistd::Pid,
-};
+pub use nix::sys::signal::Signal;
+use nix::{sys::signal, unistd::Pid};
 
 pub use self::{
     id::ProcessId,

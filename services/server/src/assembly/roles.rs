@@ -51,10 +51,13 @@ pub(super) async fn build(
     // Who asks others drains before them: so no socket outlives the streams that it
     // needs, and no stream the keys.
     let process = &context.lifecycle;
-    let turns = [process.part(), process.part(), process.part()];
+    let turns = [RoleName::Gateway, RoleName::Messages, RoleName::Keys]
+        .map(|role| (role.as_str(), process.part()));
     let [of_gateway, of_messages, of_keys] =
-        turns.clone().map(|lifecycle| Context { lifecycle, ..context.clone() });
-    process.drain_in_turn(turns.into(), config.server.drain_timeout);
+        turns.clone().map(|(_, lifecycle)| Context { lifecycle, ..context.clone() });
+    let there = |(role, _): &(&'static str, _)| name == RoleName::All || *role == name.as_str();
+    let turns = turns.into_iter().filter(there).collect();
+    process.drain_in_turn(turns, config.server.drain_timeout);
 
     let mut parts = Vec::new();
     if name.includes(RoleName::Keys) {
