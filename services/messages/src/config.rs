@@ -83,6 +83,9 @@ pub struct QueueConfig {
     /// How long a device is told of an overflow, from the first time on.
     #[serde(with = "humantime_serde")]
     pub overflow_told_for: Duration,
+    /// How long a device is told of no overflow after it was told of one.
+    #[serde(with = "humantime_serde")]
+    pub overflow_told_every: Duration,
     /// Accounts that may wait for a look at devices they have lost.
     pub purges_waiting: usize,
 }
@@ -197,6 +200,8 @@ impl Validate for MessagesConfig {
         check.lasts("queue.full_for", self.queue.full_for, &(100 * MS..=MINUTE));
         let told_for = self.queue.overflow_told_for;
         check.lasts("queue.overflow_told_for", told_for, &(MINUTE..=30 * DAY));
+        let told_every = self.queue.overflow_told_every;
+        check.lasts("queue.overflow_told_every", told_every, &(SECOND..=HOUR));
         check.within("queue.purges_waiting", &self.queue.purges_waiting, &(1..=1_000_000));
 
         check.within("commit.writers", &self.commit.writers, &(1..=16));

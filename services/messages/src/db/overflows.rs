@@ -12,8 +12,14 @@ use super::timestamp;
 pub(crate) struct Overflow {
     pub(crate) since_ms: u64,
     pub(crate) turned_away: u64,
-    /// The device has been told of exactly this.
-    pub(crate) told: bool,
+}
+
+/// When a device is told of its overflow: not of one that it was first told of before
+/// `first_after_ms`, and not if it was told of anything after `last_before_ms`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling {
+    pub(crate) first_after_ms: u64,
+    pub(crate) last_before_ms: u64,
 }
 
 /// Counts what was turned away now, for each device. What a device was told of before
@@ -52,52 +58,61 @@ pub(crate) async fn add_many(
     .map(drop)
 }
 
-/// What a device is to be told, unless it was told before `told_before_ms`.
-pub(crate) async fn find(
+/// Whether a device is to be told of an overflow.
+pub(crate) async fn is_due(
     device: DeviceAddress,
-    told_before_ms: u64,
+    telling: Telling,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM messages.overflows
+            WHERE account = $1
+              AND device = $2
+              AND (told_at IS NULL OR told_at > $3)
+              AND (last_told_at IS NULL OR last_told_at <= $4)
+        ) AS "is_due!"
+        "#,
+        device.account.as_uuid(),
+        device.device.as_i16(),
+        timestamp(telling.first_after_ms),
+        timestamp(telling.last_before_ms),
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// What a device is told now; it counts as told. `None` where another replica has told
+/// it meanwhile.
+pub(crate) async fn tell(
+    device: DeviceAddress,
+    telling: Telling,
+    now_ms: u64,
     db: impl PgExecutor<'_>,
 ) -> sqlx::Result<Option<Overflow>> {
     let row = sqlx::query!(
         r#"
-        SELECT since, turned_away, told_at IS NOT NULL AS "told!"
-        FROM messages.overflows
-        WHERE account = $1 AND device = $2 AND (told_at IS NULL OR told_at > $3)
+        UPDATE messages.overflows
+        SET told_at = coalesce(told_at, $5), last_told_at = $5
+        WHERE account = $1
+          AND device = $2
+          AND (told_at IS NULL OR told_at > $3)
+          AND (last_told_at IS NULL OR last_told_at <= $4)
+        RETURNING since, turned_away
         "#,
         device.account.as_uuid(),
         device.device.as_i16(),
-        timestamp(told_before_ms),
+        timestamp(telling.first_after_ms),
+        timestamp(telling.last_before_ms),
+        timestamp(now_ms),
     )
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| Overflow {
         since_ms: unix_ms(row.since),
         turned_away: row.turned_away.unsigned_abs(),
-        told: row.told,
     }))
-}
-
-/// Notes that a device was told that so many were turned away, unless there have been
-/// more since.
-pub(crate) async fn mark_told(
-    device: DeviceAddress,
-    turned_away: u64,
-    now_ms: u64,
-    db: impl PgExecutor<'_>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        UPDATE messages.overflows SET told_at = $4
-        WHERE account = $1 AND device = $2 AND turned_away = $3 AND told_at IS NULL
-        "#,
-        device.account.as_uuid(),
-        device.device.as_i16(),
-        i64::try_from(turned_away).unwrap_or(i64::MAX),
-        timestamp(now_ms),
-    )
-    .execute(db)
-    .await
-    .map(drop)
 }
 
 /// Forgets what devices were told before `told_before_ms`. Returns how many.

@@ -9,7 +9,11 @@ use uuid::Uuid;
 
 use super::Messages;
 use crate::{
-    db::{self, overflows::Overflow, queue::PageBounds},
+    db::{
+        self,
+        overflows::{Overflow, Telling},
+        queue::PageBounds,
+    },
     domain,
     gateways::{Gateway, PageSlot, stored},
     metrics,
@@ -115,17 +119,19 @@ impl Messages {
     }
 
     /// What a device is told at the end of its queue. Nobody acknowledges it, so that it
-    /// is told at each end for a while. Where it cannot be read now, it is told next time.
+    /// is told more than once. Where it cannot be read or noted now, it is told later.
     async fn overflow(&self, device: DeviceAddress) -> Option<socket::QueueOverflow> {
-        let find = db::overflows::find(device, self.told_before_ms(), &self.db);
-        let overflow = self.in_time(find).await.ok()??;
-        let Overflow { since_ms, turned_away, told } = overflow;
-        if !told && self.read_only.check().is_ok() {
-            let now_ms = self.clock.now_ms();
-            let mark = db::overflows::mark_told(device, turned_away, now_ms, &self.db);
-            // Where it fails, the time in which it is told begins later.
-            let _ = self.in_time(mark).await;
+        let now_ms = self.clock.now_ms();
+        let telling = Telling {
+            first_after_ms: self.told_before_ms(),
+            last_before_ms: now_ms.saturating_sub(millis(self.config.queue.overflow_told_every)),
+        };
+        let is_due = db::overflows::is_due(device, telling, &self.db);
+        if !self.in_time(is_due).await.ok()? || self.read_only.check().is_err() {
+            return None;
         }
+        let tell = db::overflows::tell(device, telling, now_ms, &self.db);
+        let Overflow { since_ms, turned_away } = self.in_time(tell).await.ok()??;
         Some(socket::QueueOverflow { since_ms, turned_away })
     }
 
