@@ -207,6 +207,10 @@ fn log_once(fault: &impl Fault) {
         Code::Internal => {
             tracing::error!(reason = fault.reason(), error = chain(fault), "request failed");
         }
+        // The operator knows, and the switch has been logged.
+        Code::Unavailable if fault.reason() == "read_only" => {
+            tracing::debug!(reason = fault.reason(), "request put off");
+        }
         // What is away is away for many requests; whoever it is says so at ERROR once.
         Code::Unavailable => {
             tracing::warn!(reason = fault.reason(), error = chain(fault), "request put off");
