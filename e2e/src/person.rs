@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use rand::{SeedableRng as _, rngs::StdRng};
 use sotto_client::{
     Body, Client, ClientConfig, Direction, EventStream, FixedToken, Message, PeerName,
-    RecoveryPhrase, StoreKey, Tuning,
+    RecoveryPhrase, StoreKey, Transport, Tuning,
 };
 use sotto_ids::AccountId;
 use sotto_testkit::{Cluster, wait_for};
@@ -103,6 +103,67 @@ impl Person {
         }
     }
 
+    /// Another device of the same user, linked by a text through the server, as an admin
+    /// or not.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn link_device(&self, cluster: &Cluster, admin: bool, gateway: usize) -> Self {
+        let (config, store) = config(cluster, gateway);
+        let client = open(&config, &self.app_token).await;
+        let pending = client.open_link().await.expect("open a link");
+        let link = pending.link().to_string().parse().expect("the text of a link");
+        let (approved, linked) = tokio::join!(
+            self.client.approve_link(&link, admin),
+            pending.finish(Some(self.account)),
+        );
+        approved.expect("approve the link");
+        linked.expect("take the place");
+        Self {
+            events: client.events(),
+            client,
+            account: self.account,
+            words: String::new(),
+            app_token: self.app_token.clone(),
+            config,
+            store,
+        }
+    }
+
+    /// A new device of a user who has nothing left but the words of the account.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn recover(cluster: &Cluster, app: &str, name: &str, words: &str) -> Self {
+        let (config, store) = config(cluster, 0);
+        let app_token = cluster.app_token(app, name);
+        let client = open(&config, &app_token).await;
+        let phrase = words.parse().expect("24 words");
+        let handle = name.parse().expect("the name is a handle");
+        let me = client.recover(&handle, &phrase).await.expect("recover");
+        Self {
+            events: client.events(),
+            client,
+            account: me.account,
+            words: words.to_owned(),
+            app_token,
+            config,
+            store,
+        }
+    }
+
+    /// Ends the app on this device and starts it again, with another way to the server.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn go_by(&mut self, transport: Transport) {
+        self.config.transport = transport;
+        self.restart().await;
+    }
+
     /// Ends the app on this device and starts it again, on the same store.
     ///
     /// # Panics
@@ -112,6 +173,16 @@ impl Person {
         self.client.clone().close().await;
         self.client = open(&self.config, &self.app_token).await;
         self.events = self.client.events();
+    }
+
+    /// Ends the app on this device and starts it again with other bounds and paces.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn retune(&mut self, change: impl FnOnce(&mut Tuning)) {
+        change(&mut self.config.tuning);
+        self.restart().await;
     }
 
     /// Ends the app on this device, copies its store, and starts it twice: as it was, and

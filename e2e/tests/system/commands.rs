@@ -1,15 +1,21 @@
 //! `sotto-cli` as a script uses it.
 
-use std::{ffi::OsStr, process::Output};
+use std::{
+    ffi::OsStr,
+    process::{Output, Stdio},
+};
 
 use serde_json::Value;
 use sotto_e2e::PATIENCE;
 use sotto_testkit::{Cluster, cluster, wait_for};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
 
 /// A device on the terminal: a profile, and what every command is told.
-struct Terminal {
+pub(super) struct Terminal {
     profile: TempDir,
     rest: String,
     sockets: String,
@@ -18,7 +24,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(cluster: &Cluster, app: &str, user: &str) -> Self {
+    pub(super) fn new(cluster: &Cluster, app: &str, user: &str) -> Self {
         Self {
             profile: TempDir::new().unwrap(),
             rest: cluster.rest_url(),
@@ -28,9 +34,10 @@ impl Terminal {
         }
     }
 
-    async fn output(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let program = cluster::executable().unwrap().with_file_name("sotto-cli");
-        Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("--json")
             .args(arguments.iter().map(OsStr::new))
             .env("SOTTO_PROFILE", self.profile.path())
@@ -38,13 +45,16 @@ impl Terminal {
             .env("SOTTO_REST", &self.rest)
             .env("SOTTO_SOCKET", &self.sockets)
             .env("SOTTO_APP_TOKEN", &self.app_token)
-            .output()
-            .await
-            .unwrap()
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.unwrap()
     }
 
     /// What a command prints, one object a line.
-    async fn run(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(super) async fn run(&self, arguments: &[&str]) -> Vec<Value> {
         let output = self.output(arguments).await;
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {errors}");
@@ -52,8 +62,16 @@ impl Terminal {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Starts a command that waits for something, and gives the first thing it prints.
+    pub(super) async fn begin(&self, arguments: &[&str]) -> (Value, Child) {
+        let mut child = self.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).await.unwrap();
+        (serde_json::from_str(&line).unwrap(), child)
+    }
+
     /// The reason and the exit code of a command that fails.
-    async fn fails(&self, arguments: &[&str]) -> (String, Option<i32>) {
+    pub(super) async fn fails(&self, arguments: &[&str]) -> (String, Option<i32>) {
         let output = self.output(arguments).await;
         let error: Value = serde_json::from_slice(&output.stderr).unwrap();
         (error["error"].as_str().unwrap().to_owned(), output.status.code())

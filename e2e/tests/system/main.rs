@@ -2,10 +2,14 @@
 //! messages replicas, real Postgres and Redis.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod account_commands;
 mod commands;
 mod conversations;
 mod crashes;
 mod devices;
 mod evil;
+mod identity;
 mod outages;
+mod people;
 mod privacy;
+mod requests;
