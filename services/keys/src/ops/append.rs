@@ -1,3 +1,4 @@
+use futures_util::future::{join, join_all};
 use prost::Message as _;
 use sotto_identity::{ChainError, SignedOp, State, decode_op, link_hash, replay};
 use sotto_ids::{AccountUuid, DeviceAddress, DeviceId};
@@ -161,10 +162,10 @@ impl Keys {
     /// it lose their sockets.
     async fn tell_of_devices(&self, account: AccountUuid, revoked: &[DeviceId]) {
         metrics::devices_revoked(revoked.len());
-        for &device in revoked {
-            self.tell_revoked(DeviceAddress::new(account, device)).await;
-        }
-        self.tell_devices_changed(account).await;
+        let revoked = revoked.iter().map(|&device| DeviceAddress::new(account, device));
+        // At the same time: a recovery may revoke ten, and Redis may be slow.
+        let sockets = join_all(revoked.map(|device| self.tell_revoked(device)));
+        join(sockets, self.tell_devices_changed(account)).await;
     }
 }
 
