@@ -178,9 +178,9 @@ fn passed_on(replica: &Replica) -> (usize, usize, usize) {
     (replica.submits().len(), replica.retracts().len(), replica.acknowledged())
 }
 
-/// I-9. Caught: the check of the devices taken out of `submit` (two rows) and of `retract`
-/// (one), of the ids taken out of `acknowledge` (four), the bound before a token left at
-/// that of all frames (one), `ignore_unknown_fields` taken out of the JSON (one).
+/// I-9. Caught, one at a time: the check of the devices taken out of `submit` and out of
+/// `retract`, that of the ids taken out of `acknowledge`, and the bound of frames before a
+/// token left at that of all frames.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_of_every_kind_gets_its_name_and_changes_nothing() {
     let replica = Replica::start().await;

@@ -63,6 +63,12 @@ impl Machine {
             out.push_back(error(in_reply_to, "resume_refused", "a ticket is 32 bytes"));
             return;
         };
+        // Each costs a question to Redis, and nobody has vouched for this peer yet.
+        if self.tried_ticket {
+            out.push_back(error(in_reply_to, "resume_refused", "a socket may show one ticket"));
+            return;
+        }
+        self.tried_ticket = true;
         self.state = State::Verifying;
         out.push_back(Action::Redeem { in_reply_to, ticket: Ticket(ticket) });
     }

@@ -62,7 +62,8 @@ pub(crate) struct Machine {
     identity: Option<Identity>,
     /// The frame that the Hello answers.
     hello_to: u64,
-    /// Whether the device came in by a ticket.
+    /// Whether a ticket was looked up, and whether the device came in by it.
+    tried_ticket: bool,
     resumed: bool,
     authenticate_until_ms: u64,
     intake: Intake,
@@ -98,6 +99,7 @@ impl Machine {
             state: State::AwaitingToken,
             identity: None,
             hello_to: 0,
+            tried_ticket: false,
             resumed: false,
             authenticate_until_ms: now_ms + millis(session.auth_timeout),
             intake,

@@ -89,6 +89,19 @@ fn what_is_no_ticket_is_not_looked_up() {
 }
 
 #[test]
+fn a_second_ticket_is_not_looked_up() {
+    let mut script = opened();
+    script.frame(resume(4, &[9; 32]));
+    script.feed(Input::Redeemed { in_reply_to: 4, identity: None });
+
+    let actions = script.frame(resume(5, &[8; 32]));
+
+    assert_eq!(the_error(&actions), (5, "resume_refused"));
+    assert_eq!(actions.len(), 1, "who guesses gets one guess a socket");
+    assert_eq!(names(&script.frame(authenticate(6))), ["verify"]);
+}
+
+#[test]
 fn a_refused_ticket_buys_no_time() {
     let mut script = opened();
     script.now_ms += 4_000;

@@ -139,6 +139,14 @@ impl Device {
         self.say(client_frame::Body::Ack(Ack { envelope_ids: ids.collect() })).await
     }
 
+    /// Acknowledges, if the socket still takes it.
+    pub(crate) async fn try_acknowledge(&mut self, ids: &[EnvelopeId]) {
+        let envelope_ids = ids.iter().map(|id| Bytes::copy_from_slice(id.as_bytes())).collect();
+        let body = Some(client_frame::Body::Ack(Ack { envelope_ids }));
+        let bytes = ClientFrame { id: 0, body }.encode_to_vec();
+        drop(within("an Ack to be written", self.socket.send(Message::binary(bytes))).await);
+    }
+
     /// The next message that is not a ping.
     pub(crate) async fn next_message(&mut self) -> Option<Message> {
         loop {
