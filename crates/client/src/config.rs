@@ -39,6 +39,9 @@ pub struct ClientConfig {
     /// Sockets of the gateway, such as `wss://lumen.chat/v1/socket`. More than
     /// one are tried in turn. At least one.
     pub sockets: Vec<Url>,
+    /// Base of the REST API by which messages go where no socket opens. By default it is
+    /// the one beside the socket that would be tried, at the same host.
+    pub messages: Option<Url>,
     /// The file of the local store; made when it is not there. One process at a
     /// time may have it open.
     pub store_path: PathBuf,
@@ -65,6 +68,7 @@ impl ClientConfig {
             domain: domain.into(),
             rest,
             sockets,
+            messages: None,
             store_path: store_path.into(),
             store_key,
             tuning: Tuning::default(),

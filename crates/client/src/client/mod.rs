@@ -28,7 +28,6 @@ use tokio_util::{
 
 use crate::{
     ClientConfig, ClientError, ConnectionState, Event, EventStream, PrekeyCount, TokenProvider,
-    Transport,
     auth::Auth,
     chores,
     net::{self, Line, ServerClock},
@@ -111,7 +110,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         // Another provider that the app has installed is as good.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        if config.sockets.is_empty() && config.transport != Transport::Rest {
+        if config.sockets.is_empty() {
             return Err(ClientError::Config("there is no socket"));
         }
         let tuning = &config.tuning;

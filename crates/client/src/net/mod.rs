@@ -102,8 +102,9 @@ pub(crate) async fn keep_online(inner: Arc<Inner>, stop: CancellationToken) {
         let way = ways.next();
         let end = match &way {
             Way::Socket(url) => Box::pin(session::run(&inner, &stop, url, &mut was_open)).await,
-            Way::Rest { probe } => {
-                Box::pin(poll::run(&inner, &stop, probe.as_ref(), &mut was_open)).await
+            Way::Rest { base, probe } => {
+                let rest = inner.rest.at(base.clone());
+                Box::pin(poll::run(&inner, &rest, &stop, probe.as_ref(), &mut was_open)).await
             }
             Way::None => return finish(&inner, "no_sockets"),
         };

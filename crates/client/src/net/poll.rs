@@ -23,23 +23,28 @@ use super::{
     session::{QUEUE, end_of, ready},
     socket, upkeep,
 };
-use crate::{ClientError, ConnectionState, Event, client::Inner, rest::messages::Arrived};
+use crate::{
+    ClientError, ConnectionState, Event,
+    client::Inner,
+    rest::{Rest, messages::Arrived},
+};
 
 /// How long the acknowledgements of one page are waited for before the next is asked
 /// for. Those of senders who have to be looked up first may take longer.
 const SETTLING: Duration = Duration::from_secs(5);
 
-/// Lives by requests until `stop`, or until the socket to `probe` opens. `was_open` is
+/// Lives by requests to `rest` until `stop`, or until the socket to `probe` opens. `was_open` is
 /// set once the server has answered.
 pub(super) async fn run(
     inner: &Arc<Inner>,
+    rest: &Rest,
     stop: &CancellationToken,
     probe: Option<&Url>,
     was_open: &mut bool,
 ) -> End {
     let first = async {
         ready(inner).await?;
-        ask(inner, Duration::ZERO).await.map_err(end_of)
+        ask(inner, rest, Duration::ZERO).await.map_err(end_of)
     };
     let arrived = match stop.run_until_cancelled(Box::pin(first)).await {
         None => return End::Wanted,
@@ -59,8 +64,8 @@ pub(super) async fn run(
     let (unacknowledged, low) = (Unacknowledged::default(), Notify::new());
     tokio::select! {
         () = stop.cancelled() => End::Wanted,
-        end = Box::pin(carry(inner, outgoing, &answers, &unacknowledged)) => end,
-        end = Box::pin(poll(inner, arrived, &delivered, &unacknowledged)) => end,
+        end = Box::pin(carry(inner, rest, outgoing, &answers, &unacknowledged)) => end,
+        end = Box::pin(poll(inner, rest, arrived, &delivered, &unacknowledged)) => end,
         end = Box::pin(Inbox::new(Arc::clone(inner), acks).run(inbox)) => end,
         end = Box::pin(sender::run(
             inner, &frames, answered, sotto_ids::limits::MAX_FRAME_BYTES,
@@ -114,6 +119,7 @@ impl Unacknowledged {
 /// Asks for messages over and over, and hands on what is new.
 async fn poll(
     inner: &Arc<Inner>,
+    rest: &Rest,
     first: Arrived,
     delivered: &mpsc::Sender<Delivered>,
     unacknowledged: &Unacknowledged,
@@ -145,20 +151,21 @@ async fn poll(
             // A server that does not wait is not to be asked in a tight loop.
             tokio::time::sleep(tuning.retry_min).await;
         }
-        arrived = match ask(inner, tuning.poll_wait).await {
+        arrived = match ask(inner, rest, tuning.poll_wait).await {
             Ok(arrived) => arrived,
             Err(error) => return end_of(error),
         };
     }
 }
 
-async fn ask(inner: &Inner, wait: Duration) -> Result<Arrived, ClientError> {
-    Ok(inner.auth.with_token(|token| inner.rest.new_messages(wait, token)).await?)
+async fn ask(inner: &Inner, rest: &Rest, wait: Duration) -> Result<Arrived, ClientError> {
+    Ok(inner.auth.with_token(|token| rest.new_messages(wait, token)).await?)
 }
 
 /// Makes requests of frames, one after the other, and frames of their answers.
 async fn carry(
     inner: &Inner,
+    rest: &Rest,
     mut outgoing: mpsc::Receiver<ClientFrame>,
     answers: &mpsc::Sender<ServerFrame>,
     unacknowledged: &Unacknowledged,
@@ -166,10 +173,10 @@ async fn carry(
     while let Some(frame) = outgoing.recv().await {
         let answer = match frame.body {
             Some(Body::Send(send)) => {
-                inner.auth.with_token(|token| inner.rest.send_message(&send, token)).await
+                inner.auth.with_token(|token| rest.send_message(&send, token)).await
             }
             Some(Body::Retract(retract)) => {
-                inner.auth.with_token(|token| inner.rest.retract_message(&retract, token)).await
+                inner.auth.with_token(|token| rest.retract_message(&retract, token)).await
             }
             Some(Body::Ack(ack)) => {
                 let ids: Vec<_> = ack
@@ -177,7 +184,7 @@ async fn carry(
                     .iter()
                     .filter_map(|id| EnvelopeId::try_from(id.as_ref()).ok())
                     .collect();
-                let done = inner.auth.with_token(|token| inner.rest.acknowledge(&ids, token)).await;
+                let done = inner.auth.with_token(|token| rest.acknowledge(&ids, token)).await;
                 match done {
                     Ok(()) => unacknowledged.settle(&ids),
                     Err(error) => return end_of(error.into()),

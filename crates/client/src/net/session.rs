@@ -77,10 +77,14 @@ async fn open(inner: &Arc<Inner>, url: &Url) -> Result<(Writer, Reader, Hello), 
         None => Some(inner.auth.token().await.map_err(end_of)?.text),
     };
     let deadline = Instant::now() + tuning.connect_timeout;
-    let opened = timeout_at(deadline, socket::open(url, token.as_deref(), tuning))
-        .await
-        .map_err(|_| End::lost("connect_timeout"))?;
-    let (mut writer, mut reader) = match opened {
+    let opened = timeout_at(deadline, socket::open(url, token.as_deref(), tuning)).await;
+    if let Some(ticket) = &ticket
+        && !matches!(opened, Ok(Ok(_)))
+    {
+        // Nobody has seen it: after a drain the next gateway is to have it, not keys a login.
+        inner.keep_resume_ticket(ticket);
+    }
+    let (mut writer, mut reader) = match opened.map_err(|_| End::lost("connect_timeout"))? {
         Ok(halves) => halves,
         Err(Refusal::Token) => {
             inner.auth.forget().await;
@@ -164,8 +168,8 @@ pub(super) fn end_of(error: ClientError) -> End {
     }
 }
 
-/// Whether a refusal to log in or to take prekeys stays until somebody has done
-/// something.
+/// Whether a refusal to log in, to take prekeys or to hand out messages stays until
+/// somebody has done something.
 fn is_final(reason: &str) -> bool {
     matches!(
         reason,
@@ -175,6 +179,7 @@ fn is_final(reason: &str) -> bool {
             | "device_expired"
             | "unknown_account"
             | "unknown_device"
+            | "displaced"
     )
 }
 

@@ -11,8 +11,10 @@ use crate::{ClientConfig, Transport};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
     Socket(Url),
-    /// By requests, until the socket to `probe` opens, if one is named.
+    /// By requests to the gateway that has this base; until the socket to `probe` opens,
+    /// if one is named.
     Rest {
+        base: Url,
         probe: Option<Url>,
     },
     /// There is none.
@@ -24,6 +26,8 @@ pub(super) enum Way {
 pub(super) struct Ways {
     transport: Transport,
     sockets: Vec<Url>,
+    /// Where requests go, unless to the host of the socket.
+    messages: Option<Url>,
     next_socket: usize,
     /// Sockets in a row that did not open.
     failures: u32,
@@ -35,6 +39,7 @@ impl Ways {
         Self {
             transport: config.transport,
             sockets: config.sockets.clone(),
+            messages: config.messages.clone(),
             next_socket: 0,
             failures: 0,
             rest_after: config.tuning.rest_after.max(1),
@@ -42,15 +47,20 @@ impl Ways {
     }
 
     pub(super) fn next(&mut self) -> Way {
-        let falls_back = self.transport == Transport::Auto && self.failures >= self.rest_after;
-        if self.transport == Transport::Rest {
-            return Way::Rest { probe: None };
-        }
         let Some(socket) = self.sockets.get(self.next_socket).cloned() else {
             return Way::None;
         };
         self.next_socket = (self.next_socket + 1) % self.sockets.len();
-        if falls_back { Way::Rest { probe: Some(socket) } } else { Way::Socket(socket) }
+        let falls_back = self.failures >= self.rest_after;
+        let probe = match self.transport {
+            Transport::Auto if falls_back => Some(socket.clone()),
+            Transport::Rest => None,
+            Transport::Auto | Transport::Socket => return Way::Socket(socket),
+        };
+        match self.messages.clone().or_else(|| beside(&socket)) {
+            Some(base) => Way::Rest { base, probe },
+            None => Way::Socket(socket),
+        }
     }
 
     /// What came of the way that was tried.
@@ -65,6 +75,18 @@ impl Ways {
             _ => {}
         }
     }
+}
+
+/// The base of the REST API at the host of a socket: `https://a/` for
+/// `wss://a/v1/socket`.
+fn beside(socket: &Url) -> Option<Url> {
+    let mut base = socket.clone();
+    let scheme = if socket.scheme() == "wss" { "https" } else { "http" };
+    base.set_scheme(scheme).ok()?;
+    let path = socket.path().strip_suffix("/v1/socket")?;
+    base.set_path(&format!("{path}/"));
+    base.set_query(None);
+    Some(base)
 }
 
 #[cfg(test)]
@@ -89,7 +111,7 @@ mod tests {
     fn host(way: &Way) -> String {
         match way {
             Way::Socket(url) => url.host_str().unwrap().to_owned(),
-            Way::Rest { probe } => format!("rest, probing {}", probe.is_some()),
+            Way::Rest { base, probe } => format!("{base}, probing {}", probe.is_some()),
             Way::None => "none".to_owned(),
         }
     }
@@ -106,9 +128,10 @@ mod tests {
         assert_eq!(tried, ["a.lumen.chat", "b.lumen.chat", "a.lumen.chat"]);
 
         let rest = ways.next();
-        assert_eq!(host(&rest), "rest, probing true");
+        assert_eq!(host(&rest), "http://b.lumen.chat/, probing true");
         ways.ended(&rest, true, &End::lost("connection_lost"));
-        assert_eq!(host(&ways.next()), "rest, probing true", "no socket has opened since");
+        let next = host(&ways.next());
+        assert_eq!(next, "http://a.lumen.chat/, probing true", "no socket has opened since");
         ways.ended(&rest, true, &End::SocketWorks);
         assert!(host(&ways.next()).ends_with("lumen.chat"));
     }
@@ -150,9 +173,17 @@ mod tests {
         for _ in 0..10 {
             let (one, other) = (socket.next(), rest.next());
             assert!(matches!(one, Way::Socket(_)));
-            assert_eq!(other, Way::Rest { probe: None });
+            assert!(matches!(other, Way::Rest { probe: None, .. }));
             socket.ended(&one, false, &End::lost("unreachable"));
             rest.ended(&other, false, &End::lost("unreachable"));
         }
+    }
+
+    #[test]
+    fn requests_go_to_the_host_of_the_socket() {
+        let base = |socket: &str| beside(&socket.parse().unwrap()).map(|base| base.to_string());
+        assert_eq!(base("wss://a.b/v1/socket").as_deref(), Some("https://a.b/"));
+        assert_eq!(base("ws://a.b:81/x/v1/socket?y").as_deref(), Some("http://a.b:81/x/"));
+        assert_eq!(base("ws://a.b/elsewhere"), None);
     }
 }

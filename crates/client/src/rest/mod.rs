@@ -60,6 +60,11 @@ impl Rest {
         Ok(Self { http, base: base.clone(), timeout })
     }
 
+    /// The same, at another address.
+    pub(crate) fn at(&self, base: Url) -> Self {
+        Self { base, ..self.clone() }
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.request_with(method, path, &[])
     }
