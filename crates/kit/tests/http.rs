@@ -144,7 +144,7 @@ async fn a_limited_route_says_how_much_is_left_and_when_there_is_more() {
     assert_eq!(other.status(), StatusCode::OK, "others have their own");
 }
 
-/// Sabotage it caught: `writes` around the route that reads.
+/// Sabotage it caught: `writes` that lets everything by.
 #[actix_web::test]
 async fn maintenance_puts_off_writes_and_lets_reading_go_on() {
     let maintenance = Maintenance { reason: Some("moving house".into()), until_ms: Some(60_000) };
