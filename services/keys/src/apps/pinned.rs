@@ -205,3 +205,46 @@ impl Inner {
         jwks::parse(&document).map_err(FetchError::Flawed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, time::Duration};
+
+    use futures_util::future::{Either, select};
+    use sotto_kit::{clock::TestClock, config::ByteSize};
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    use super::*;
+
+    // The key is that of RFC 8037 appendix A.2.
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n\
+        {\"keys\": [{\"kid\": \"ed\", \"kty\": \"OKP\", \"crv\": \"Ed25519\", \
+        \"x\": \"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+
+    const CONFIG: JwksConfig = JwksConfig {
+        refresh_every: Duration::from_mins(10),
+        refetch_pause: Duration::from_secs(30),
+        timeout: Duration::from_secs(30),
+        max_body: ByteSize(4096),
+    };
+
+    /// Caught: a fetch that is a part of the request which began it, and ends with it.
+    /// Nobody could begin it again before the pause was over.
+    #[tokio::test]
+    async fn a_caller_that_goes_away_ends_no_fetch() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", server.local_addr().unwrap()).parse().unwrap();
+        let clock = Arc::new(TestClock::new(1_800_000_000_000));
+        let client = client(&CONFIG).unwrap();
+        let keys = PinnedKeys::new("one".to_owned(), url, client, CONFIG, clock, Lifecycle::new());
+
+        let mut connection = match select(pin!(keys.find("ed")), pin!(server.accept())).await {
+            Either::Right((accepted, _caller)) => accepted.unwrap().0,
+            Either::Left(_) => panic!("nobody has answered yet"),
+        };
+        connection.write_all(ANSWER.as_bytes()).await.unwrap();
+        drop(connection);
+
+        assert!(keys.find("ed").await.is_ok_and(|key| key.is_some()));
+    }
+}

@@ -1,8 +1,8 @@
 //! Apps that publish their keys under a URL.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures_util::future::{join_all, select};
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
 use sotto_keys::{AppConfig, Jwk};
@@ -15,7 +15,7 @@ use crate::harness::{
     hex,
     key_server::KeyServer,
     person::Person,
-    random, wait_until,
+    random,
 };
 
 /// A service with one app more, which publishes its keys.
@@ -28,14 +28,10 @@ struct Scene {
 
 impl Scene {
     async fn start(db: PgPool) -> Self {
-        Self::with_timeout(db, Duration::from_millis(300)).await
-    }
-
-    async fn with_timeout(db: PgPool, timeout: Duration) -> Self {
         let (app, life) = (App::ed25519("publisher"), Lifecycle::new());
         let server = KeyServer::start(&[app.jwk()], &life);
         let mut config = Defaults::read().keys;
-        config.jwks.timeout = timeout;
+        config.jwks.timeout = Duration::from_millis(300);
         config.jwks.max_body = ByteSize(4096);
         let keys = TestKeys::start_configured(db, config, |apps| {
             let jwks_url = Some(server.url.clone());
@@ -128,24 +124,6 @@ async fn the_last_good_set_is_used_while_its_server_fails(db: PgPool) {
         assert_eq!(scene.server.asked(), 2 + number, "it was asked, and once");
     }
     assert_eq!(elsewhere.asked(), 0, "no redirect is followed");
-}
-
-/// Caught: a fetch that ends with the request which began it. Whoever hangs up at the right
-/// moment kept an app from its keys.
-#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
-async fn a_caller_that_hangs_up_ends_no_fetch(db: PgPool) {
-    let scene = Scene::with_timeout(db, Duration::from_secs(10)).await;
-    scene.server.hold();
-    {
-        let caller = pin!(scene.register());
-        let asked = pin!(wait_until(|| async { scene.server.asked() == 1 }));
-        select(caller, asked).await;
-    }
-
-    scene.server.release();
-
-    wait_until(|| async { scene.register().await.status == StatusCode::CREATED }).await;
-    assert_eq!(scene.server.asked(), 1);
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]

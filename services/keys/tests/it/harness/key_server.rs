@@ -12,7 +12,6 @@ use actix_web::{App, HttpResponse, HttpServer, http::StatusCode, web};
 use serde_json::json;
 use sotto_keys::Jwk;
 use sotto_kit::{lifecycle::Lifecycle, listener};
-use tokio::sync::Semaphore;
 use url::Url;
 
 /// The server, and what it says when it is asked.
@@ -20,8 +19,6 @@ use url::Url;
 pub(crate) struct KeyServer {
     pub(crate) url: Url,
     asked: Arc<AtomicUsize>,
-    /// One permit lets one answer out; closed, all of them.
-    gate: Arc<Semaphore>,
     says: Arc<Mutex<Says>>,
 }
 
@@ -39,7 +36,6 @@ impl KeyServer {
         let server = Self {
             url: format!("http://{address}/keys.json").parse().unwrap(),
             asked: Arc::default(),
-            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             says: Arc::new(Mutex::new(Says::Nothing)),
         };
         server.publish(keys);
@@ -65,7 +61,6 @@ impl KeyServer {
 
     async fn answer(self) -> HttpResponse {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        drop(self.gate.acquire().await);
         let says = self.says.lock().unwrap().clone();
         match says {
             Says::Nothing => {
@@ -99,16 +94,6 @@ impl KeyServer {
     pub(crate) fn redirect_to(&self, location: &Url) {
         let (location, body) = (Some(location.clone()), String::new());
         *self.says.lock().unwrap() = Says::This { status: 302, location, body };
-    }
-
-    /// Keeps all answers back.
-    pub(crate) fn hold(&self) {
-        self.gate.forget_permits(Semaphore::MAX_PERMITS);
-    }
-
-    /// Lets them out.
-    pub(crate) fn release(&self) {
-        self.gate.close();
     }
 
     /// Takes requests, and does not answer them.
