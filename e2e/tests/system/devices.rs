@@ -95,3 +95,67 @@ async fn a_device_that_connects_twice_is_in_the_newer_place_only() {
     assert_eq!(older.received().await, [""; 0]);
     cluster.stop().await.unwrap();
 }
+
+/// C06, I-7: a device that is linked through the server gets what is sent from then on.
+/// Once it is revoked it is off its socket, gets nothing more, and comes back by no way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_device_gets_everything_until_it_is_revoked() {
+    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let bob_id = alice.meet("bob").await;
+    alice.go_online().await;
+    bob.go_online().await;
+
+    let laptop = bob.link_device(&cluster, false, 1).await;
+    laptop.go_online().await;
+    alice.send(bob_id, "to both").await;
+    assert_eq!(bob.receives(1).await, ["to both"]);
+    assert_eq!(laptop.receives(1).await, ["to both"]);
+
+    let number = laptop.client.me().await.unwrap().unwrap().device;
+    bob.client.revoke_device(number).await.unwrap();
+    is_out(&laptop).await;
+    alice.send(bob_id, "to the phone").await;
+
+    assert_eq!(bob.receives(2).await, ["to both", "to the phone"]);
+    let seen: Vec<_> =
+        alice.client.contacts().await.unwrap().into_iter().map(|bob| bob.live_devices).collect();
+    assert_eq!(seen, [[bob.client.me().await.unwrap().unwrap().device]]);
+    // Its token is still good for a while, and gets it a Hello and nothing else.
+    laptop.client.go_online().await.unwrap();
+    is_out(&laptop).await;
+    let fetched = laptop.client.prekey_count().await.unwrap_err();
+    assert_eq!(fetched.reason(), "device_revoked");
+    assert_eq!(laptop.received().await, ["to both"]);
+    cluster.stop().await.unwrap();
+}
+
+/// An admin that is revoked takes the account key with it, so that key is replaced in the
+/// same breath.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_that_is_revoked_can_do_nothing_with_the_key_it_has() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let laptop = bob.link_device(&cluster, true, 0).await;
+    let before = bob.client.chain(bob.account).await.unwrap();
+
+    laptop.client.revoke_device(bob.client.me().await.unwrap().unwrap().device).await.unwrap();
+
+    let after = laptop.client.chain(bob.account).await.unwrap();
+    assert_ne!(after.account_key, before.account_key);
+    let refused = bob.client.rotate_account().await.unwrap_err();
+    assert_eq!(refused.reason(), "not_admin");
+    laptop.client.rotate_account().await.unwrap();
+    cluster.stop().await.unwrap();
+}
+
+async fn is_out(device: &Person) {
+    let state = device.client.connection();
+    wait_for(PATIENCE, "the device to be off its socket for good", || async {
+        let state = state.borrow().clone();
+        let revoked = ConnectionState::Stopped { reason: "device_revoked".to_owned() };
+        if state == revoked { Ok(()) } else { Err(state) }
+    })
+    .await;
+}
