@@ -14,6 +14,7 @@ mod handles;
 mod harness;
 mod hints;
 mod key_sets;
+mod limits;
 mod login;
 mod mailbox;
 mod prekeys;
