@@ -6,7 +6,8 @@ use sotto_load::{drain, limits, screen::Screen};
 
 /// A tenth of what `./dev faults --drain` does.
 ///
-/// Caught: a drain that gives every socket the same time to come back.
+/// Caught: a drain that closes all sockets at once, with the same time to come back for all
+/// (186 devices back within 212 ms).
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_devices_of_a_gateway_that_ends_come_back_spread_and_nothing_is_lost() {
     limits::raise_open_files().unwrap();

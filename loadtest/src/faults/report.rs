@@ -90,6 +90,7 @@ impl Report {
                 row("shown twice", &|verdict| verdict.twice.count),
                 row("out of order", &|verdict| verdict.disordered.count),
                 row("still queued", &|verdict| verdict.queued),
+                row("shown, and queued still", &|verdict| verdict.left_over),
                 row("never sent", &|verdict| verdict.unsent.count),
                 row("refused", &|verdict| verdict.refused),
             ],

@@ -1,24 +1,33 @@
 use anyhow::Context as _;
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand::{CryptoRng, Rng};
+use serde_json::{Value, json};
 use sotto_identity::{
-    Op, Recovery, SignedOp, State,
+    Body, Op, Recovery, SignedOp, State,
     build::{self, signed},
     encode_op, signing_message,
 };
-use sotto_ids::{AccountId, AccountUuid, DeviceId};
+use sotto_ids::{AccountId, AccountUuid, Base64Bytes, DeviceId};
 
 use super::keys::{DeviceKeys, signing_key};
 
 /// An account with all of its devices, whose private keys are in one place.
-#[derive(Debug)]
 pub struct Account {
-    /// Genesis, and an op for each further device.
-    pub(super) ops: Vec<SignedOp>,
+    /// Genesis, an op for each further device, and what followed.
+    ops: Vec<SignedOp>,
     /// Its name.
     pub id: AccountId,
     /// The keys of its devices, the first of which has the number 1.
     pub(super) devices: Vec<DeviceKeys>,
+    account_key: SigningKey,
+    recovery_key: SigningKey,
+    state: State,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Account(..)")
+    }
 }
 
 impl Account {
@@ -63,13 +72,64 @@ impl Account {
             ops.push(op);
             all.push(keys);
         }
-        Ok(Self { ops, id, devices: all })
+        Ok(Self { ops, id, devices: all, account_key, recovery_key, state })
     }
 
     /// Its short name, as the server's queues have it.
     pub fn uuid(&self) -> AccountUuid {
         self.id.uuid()
     }
+
+    /// The state that its ops lead to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The private keys of one of its devices; `None` where it has no such device.
+    pub fn device(&self, id: DeviceId) -> Option<&DeviceKeys> {
+        self.devices.get(usize::from(id.as_u8()).checked_sub(1)?)
+    }
+
+    /// An op that may come next, signed by whoever has to: the recovery key for another
+    /// recovery set, the account key for anything else. It is not part of the chain yet.
+    pub fn next(&self, body: Body, now_ms: u64) -> SignedOp {
+        let key = match &body {
+            Body::SetRecovery(_) => &self.recovery_key,
+            _ => &self.account_key,
+        };
+        sign(&self.state.next_op(body, now_ms), &[key])
+    }
+
+    /// Makes an op the newest of the chain.
+    ///
+    /// # Errors
+    ///
+    /// When the rules of the chain do not allow it.
+    pub fn follow(&mut self, op: SignedOp) -> anyhow::Result<()> {
+        self.state = self.state.apply(&op).context("the op does not follow")?;
+        self.ops.push(op);
+        Ok(())
+    }
+
+    /// What registers it: a body of `POST /v1/accounts`.
+    pub fn registration(&self, app_token: &str) -> Value {
+        let mut ops = self.ops.iter().map(op_body);
+        json!({
+            "genesis": ops.next(),
+            "ops": ops.collect::<Vec<_>>(),
+            "app_token": app_token,
+        })
+    }
+}
+
+/// An op as the API takes it.
+pub fn op_body(op: &SignedOp) -> Value {
+    let sigs: Vec<Value> = op
+        .sigs
+        .iter()
+        .map(|sig| json!({ "key": Base64Bytes(sig.key.clone()), "sig": Base64Bytes(sig.sig.clone()) }))
+        .collect();
+    json!({ "payload": Base64Bytes(op.payload.clone()), "sigs": sigs })
 }
 
 fn sign(op: &Op, keys: &[&SigningKey]) -> SignedOp {

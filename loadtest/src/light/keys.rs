@@ -4,20 +4,22 @@ use rand::{CryptoRng, Rng};
 use serde_json::{Value, json};
 use sotto_identity::{
     IdentityKey, Op, Rsig,
+    auth::proof_message,
     build::{self, NewDevice},
     rsig_message,
 };
-use sotto_ids::{Base64Bytes, DeviceId};
+use sotto_ids::{AccountId, Base64Bytes, DeviceId};
 
 /// The largest registration id that libsignal's clients make.
 const MAX_REGISTRATION_ID: u32 = 16_380;
 
 /// The private keys of a device.
-pub(super) struct DeviceKeys {
-    pub(super) device_key: SigningKey,
+pub struct DeviceKeys {
+    device_key: SigningKey,
     identity: IdentityKeyPair,
     mls_key: SigningKey,
-    pub(super) registration_id: u32,
+    /// As libsignal makes it.
+    pub registration_id: u32,
 }
 
 impl std::fmt::Debug for DeviceKeys {
@@ -71,8 +73,31 @@ impl DeviceKeys {
         Ok(())
     }
 
+    /// What logs a device in: a body of `POST /v1/auth/token`, with a proof by these keys.
+    pub fn login(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        challenge: &[u8],
+        app_token: &str,
+        domain: &str,
+    ) -> Value {
+        let message = proof_message(domain, challenge, account, device, app_token);
+        json!({
+            "account_id": account,
+            "device_id": device,
+            "challenge": Base64Bytes(challenge.to_vec()),
+            "app_token": app_token,
+            "proof": Base64Bytes(self.device_key.sign(&message).to_vec()),
+        })
+    }
+
     /// A signed EC prekey, as the API takes it. Its private half is thrown away.
-    pub(super) fn signed_ec(
+    ///
+    /// # Errors
+    ///
+    /// When libsignal does not sign.
+    pub fn signed_ec(
         &self,
         key_id: u32,
         rng: &mut (impl Rng + CryptoRng),
@@ -81,7 +106,11 @@ impl DeviceKeys {
     }
 
     /// A Kyber prekey, as the API takes it. Its private half is thrown away.
-    pub(super) fn kyber(
+    ///
+    /// # Errors
+    ///
+    /// When libsignal does not sign.
+    pub fn kyber(
         &self,
         key_id: u32,
         rng: &mut (impl Rng + CryptoRng),
@@ -110,7 +139,7 @@ impl DeviceKeys {
 }
 
 /// A one-time EC prekey, as the API takes it.
-pub(super) fn one_time_ec(key_id: u32, rng: &mut (impl Rng + CryptoRng)) -> Value {
+pub fn one_time_ec(key_id: u32, rng: &mut (impl Rng + CryptoRng)) -> Value {
     let public_key = KeyPair::generate(rng).public_key.serialize().to_vec();
     json!({ "key_id": key_id, "public_key": Base64Bytes(public_key) })
 }

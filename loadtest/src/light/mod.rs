@@ -17,8 +17,9 @@ mod session;
 mod socket;
 
 pub use self::{
-    account::Account,
+    account::{Account, op_body},
     fleet::{Fleet, Manner},
+    keys::{DeviceKeys, one_time_ec},
     pool::{Member, Pool, Prekeys, Spec},
     rest::{Refused, Rest},
     seen::{Arrival, Seen},

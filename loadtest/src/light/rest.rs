@@ -1,11 +1,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use ed25519_dalek::Signer as _;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sotto_identity::{SignedOp, auth::proof_message};
 use sotto_ids::{Base64Bytes, DeviceId};
 
 use super::account::Account;
@@ -84,9 +82,7 @@ impl Rest {
 
     /// Registers an account with all its devices.
     pub(super) async fn register(&self, account: &Account, app_token: &str) -> anyhow::Result<()> {
-        let (genesis, ops) = account.ops.split_first().context("an account has a first op")?;
-        let ops: Vec<Value> = ops.iter().map(op).collect();
-        let body = json!({ "genesis": op(genesis), "ops": ops, "app_token": app_token });
+        let body = account.registration(app_token);
         self.ask(Method::POST, "accounts", None, &body).await.context("register")?;
         Ok(())
     }
@@ -100,19 +96,8 @@ impl Rest {
     ) -> anyhow::Result<String> {
         let answer = self.ask(Method::POST, "auth/challenge", None, &json!({})).await?;
         let challenge = serde_json::from_value::<Challenge>(answer)?.challenge;
-        let keys = account
-            .devices
-            .get(usize::from(device.as_u8()) - 1)
-            .context("the account has no such device")?;
-        let message = proof_message(&self.domain, &challenge.0, account.id, device, app_token);
-        let proof = keys.device_key.sign(&message).to_vec();
-        let body = json!({
-            "account_id": account.id,
-            "device_id": device,
-            "challenge": challenge,
-            "app_token": app_token,
-            "proof": Base64Bytes(proof),
-        });
+        let keys = account.device(device).context("the account has no such device")?;
+        let body = keys.login(account.id, device, &challenge.0, app_token, &self.domain);
         let answer = self.ask(Method::POST, "auth/token", None, &body).await.context("log in")?;
         Ok(serde_json::from_value::<Token>(answer)?.token)
     }
@@ -196,13 +181,4 @@ impl Rest {
         let retry_after = problem.retry_after_ms.map(Duration::from_millis);
         Err(Refused { status, reason: problem.reason, retry_after }.into())
     }
-}
-
-fn op(op: &SignedOp) -> Value {
-    let sigs: Vec<Value> = op
-        .sigs
-        .iter()
-        .map(|sig| json!({ "key": Base64Bytes(sig.key.clone()), "sig": Base64Bytes(sig.sig.clone()) }))
-        .collect();
-    json!({ "payload": Base64Bytes(op.payload.clone()), "sigs": sigs })
 }

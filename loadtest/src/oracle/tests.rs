@@ -99,6 +99,22 @@ async fn what_expired_is_not_lost() {
     assert_eq!((verdict.expired, verdict.lost.count), (1, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_shown_and_still_waits_is_left_over() {
+    let letters = letters(1);
+    let oracle = accepted(&letters);
+    for letter in &letters {
+        oracle.shown(*letter);
+    }
+
+    let drain = drained(&oracle, Queued::from([(10, 2)])).await;
+
+    let verdict = oracle.conclude(&drain);
+    assert!(!drain.is_complete(), "it waits for the queues to be empty");
+    assert_eq!((verdict.left_over, verdict.queued, verdict.lost.count), (2, 0, 0));
+    assert!(verdict.is_settled());
+}
+
 /// Nothing can be called lost without a drain, and a drain waits for what is open until
 /// its bound.
 #[tokio::test(start_paused = true)]

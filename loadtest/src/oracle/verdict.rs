@@ -27,6 +27,10 @@ pub struct Verdict {
     pub shown: u64,
     /// Of what was accepted and not shown, what still waits at the server.
     pub queued: u64,
+    /// What waits at the server although everything that was written was shown: its
+    /// acknowledgement was lost, and it will be delivered once more and dropped. Or it is
+    /// none of ours, such as a receipt.
+    pub left_over: u64,
     /// Of what was accepted and not shown, what had a life of its own, which is over.
     pub expired: u64,
     /// Accepted, not shown, not waiting, not expired.
@@ -79,6 +83,7 @@ impl Verdict {
             }
             verdict.accepted += u64::from(entry.accepted);
         }
+        verdict.left_over = waiting.values().sum();
         verdict
     }
 
