@@ -58,6 +58,8 @@ async fn a_device_takes_itself_off_and_an_admin_takes_off_any_other() {
     assert_eq!(refused.reason(), "admin_leaves");
 }
 
+/// Caught when the new key was not stored before its op was made: the account had nobody
+/// left who could sign for it.
 #[tokio::test]
 async fn an_account_key_outlives_a_crash_between_the_server_and_the_store() {
     let server = Server::start().await;
@@ -182,6 +184,7 @@ async fn rotation(bob: &Party) -> Vec<sotto_identity::SignedOp> {
         .unwrap()
 }
 
+/// Caught when the outbox asked nobody whether a person has agreed: both were sent.
 #[tokio::test]
 async fn nothing_goes_to_a_changed_identity_before_a_person_agrees() {
     let (mut alice, bob) = two().await;
@@ -222,6 +225,8 @@ async fn a_changed_identity_is_only_told_where_the_setting_says_so() {
     assert_eq!(sends, 1);
 }
 
+/// I-7. Caught when a chain that moves left what was sealed as it was: the tablet was in
+/// the send.
 #[tokio::test]
 async fn what_was_encrypted_for_a_revoked_device_is_never_sent() {
     let (alice, bob) = two().await;

@@ -1,12 +1,19 @@
 //! A second device through the mailbox, with a server that may be dishonest.
 
+use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::join;
 
 use super::server::Server;
-use crate::{Client, ClientError, DeviceLink, Me, RecoveryPhrase};
+use crate::{
+    Client, ClientError, DeviceLink, Me, RecoveryPhrase,
+    link::{
+        messages::{Invitation, Offer},
+        seal::{LinkKeys, seal_to_link},
+    },
+    signal::keys::signing_key,
+};
 
 fn phrase(number: u64) -> RecoveryPhrase {
-    use rand::{SeedableRng as _, rngs::StdRng};
     RecoveryPhrase::generate(&mut StdRng::seed_from_u64(number))
 }
 
@@ -80,6 +87,28 @@ async fn what_the_server_puts_into_a_slot_is_seen_to_be_no_ones() {
     let slot = format!("{}/answer", pending.link().id());
     server.state().slots.insert(slot, vec![7; 200]);
     let refused = phone.approve_link(pending.link(), true).await.unwrap_err();
+    assert_eq!(refused.reason(), "link_swapped");
+}
+
+/// Caught when the signature of the offer was not looked at: the laptop asked Mallory for a
+/// place.
+#[tokio::test]
+async fn who_has_seen_the_text_cannot_speak_for_an_account() {
+    let server = Server::start().await;
+    let (_phone, _dir, me) = registered(&server, 1).await;
+    let (laptop, _laptop) = server.client().await;
+    let pending = laptop.open_link().await.unwrap();
+    let (link, rng) = (carried(pending.link()), &mut StdRng::seed_from_u64(5));
+    let state = sotto_identity::replay(&server.ops(me.account)).unwrap();
+
+    // Mallory knows the key of the link, and Alice's chain, which is public.
+    let (reply, key) = (LinkKeys::generate(rng), signing_key(rng));
+    let offer = Offer::sign(&link, &state, reply.public(), false, &key);
+    let forged = Invitation::Offer(Box::new(offer)).encode();
+    let sealed = seal_to_link(&link, &forged, rng).unwrap();
+    server.state().slots.insert(format!("{}/request", link.id()), sealed);
+
+    let refused = pending.finish(Some(me.account)).await.unwrap_err();
     assert_eq!(refused.reason(), "link_swapped");
 }
 

@@ -130,6 +130,8 @@ async fn requests_stand_in_until_a_socket_opens_again() {
     client.close().await;
 }
 
+/// Caught when a ticket was dropped with the socket that did not open: the next one came
+/// with a token.
 #[tokio::test]
 async fn a_socket_goes_on_where_the_last_one_ended() {
     let (alice, _bob) = two().await;
