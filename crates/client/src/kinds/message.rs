@@ -13,6 +13,9 @@ use crate::{
     },
 };
 
+/// How far a writer's clock may be ahead of the server's.
+const CLOCK_AHEAD_MS: u64 = 5 * 60_000;
+
 /// Shows a message that was written by somebody else, or on another device.
 pub(super) fn take(
     tx: &mut Tx<'_>,
@@ -101,7 +104,13 @@ fn set_conversation_timer(
 ) -> Result<(), ClientError> {
     if let Kind::Body(Body::TimerChanged { after }) = content.kind {
         let seconds = timer_seconds(after)?;
-        timers::put(tx.db, at.conversation(), seconds, content.sent_at_ms, content.id)?;
+        // Nobody else is believed to have written it much later than it came.
+        let set_ms = if at.author == at.own.address() {
+            content.sent_at_ms
+        } else {
+            content.sent_at_ms.min(at.server_time_ms.saturating_add(CLOCK_AHEAD_MS))
+        };
+        timers::put(tx.db, at.conversation(), seconds, set_ms, content.id)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::{
     ClientError, Event, Visibility,
     content::{Content, Kind, Sync, pad},
     message_id::{client_msg_id, message_id},
+    outbox,
     signal::encrypt,
     vault::{Tx, chains, grants, own, presence, sessions},
 };
@@ -72,7 +73,7 @@ fn seal(
         return Ok(None);
     };
     let mut targets = encrypt::targets(&own, &state, tx.now_ms).peekable();
-    if peer.frozen || targets.peek().is_none() {
+    if peer.frozen || outbox::is_held(tx, to)? || targets.peek().is_none() {
         return Ok(None);
     }
     for (device, _) in targets {

@@ -103,6 +103,7 @@ pub(super) fn take(
         at.refuse(tx, "own_receipt");
         return Ok(());
     }
+    let sent_at_ms = content.sent_at_ms.min(tx.now_ms);
     for &id in ids {
         let name = Reference { author: at.own.account.uuid(), id };
         let message = messages::find(tx.db, name)?;
@@ -110,7 +111,7 @@ pub(super) fn take(
             at.refuse(tx, "other_conversation");
             continue;
         }
-        let is_new = receipts::insert(tx.db, id, at.author, kind, content.sent_at_ms)?;
+        let is_new = receipts::insert(tx.db, id, at.author, kind, sent_at_ms)?;
         let Some(message) = message.filter(|_| is_new) else {
             continue;
         };

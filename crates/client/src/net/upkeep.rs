@@ -14,7 +14,7 @@ use crate::{
     client::Inner,
     prekey_check::{self, Verdict},
     prekeys::{self, Fill},
-    vault::{read_marks, seen, tombstones},
+    vault::{read_marks, receipts, seen, tombstones},
 };
 
 /// How often a device that stays connected looks whether its prekeys are too old:
@@ -70,6 +70,7 @@ async fn forget_old_envelopes(inner: &Inner) {
             let before_ms = tx.now_ms.saturating_sub(keep_ms);
             tombstones::forget(tx.db, before_ms)?;
             read_marks::forget(tx.db, before_ms)?;
+            receipts::forget_strays(tx.db, before_ms)?;
             Ok(seen::forget(tx.db, before_ms)?)
         })
         .await;

@@ -125,6 +125,27 @@ async fn a_conversation_has_a_timer_for_what_is_written_from_then_on_by_both() {
     assert_eq!(alice.message(last).await.unwrap().expire_after, None);
 }
 
+/// Sabotage: without the bound in `kinds/message.rs` alice can never change it again.
+#[tokio::test]
+async fn a_timer_that_was_set_by_a_wrong_clock_can_be_set_again() {
+    let (alice, bob) = two().await;
+    bob.meet(&alice).await;
+    bob.after_ms(1_000 * 365 * 24 * 60 * MINUTE_MS);
+    bob.open_session(&alice).await;
+    bob.draft(&alice, Draft::new(Body::TimerChanged { after: Some(MINUTE) })).await;
+    let sends = bob.send_all().await;
+    alice.receive(&bob, &sends).await;
+    let id = alice.write(&bob, "goes").await;
+    assert_eq!(alice.message(id).await.unwrap().expire_after, Some(MINUTE));
+
+    let off = alice.draft(&bob, Draft::new(Body::TimerChanged { after: None })).await;
+
+    let id = alice.write(&bob, "stays").await;
+    assert_eq!(alice.message(id).await.unwrap().expire_after, None);
+    let said_ms = alice.message(off).await.unwrap().sent_at_ms;
+    assert!(said_ms < super::START_MS + 10 * MINUTE_MS, "and not in a thousand years");
+}
+
 #[tokio::test]
 async fn a_time_in_the_servers_queue_can_be_asked_for() {
     let (alice, bob) = two().await;

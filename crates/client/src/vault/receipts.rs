@@ -51,6 +51,16 @@ pub(crate) fn delete(db: &Connection, message: MessageId) -> rusqlite::Result<()
     Ok(())
 }
 
+/// Forgets those of before `before_ms` for messages that never came to be known here.
+pub(crate) fn forget_strays(db: &Connection, before_ms: u64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "DELETE FROM receipts
+         WHERE at_ms < ?1 AND NOT EXISTS (SELECT 1 FROM messages WHERE id = receipts.message)",
+    )?
+    .execute([before_ms])?;
+    Ok(())
+}
+
 /// A receipt is to go out at this time; with others to the same account it goes
 /// when the first of them does.
 pub(crate) fn put_due(

@@ -23,6 +23,16 @@ pub(crate) fn put(
     Ok(rows > 0)
 }
 
+/// When it was set, by the clock of whoever did; `None` where it never was.
+pub(crate) fn set_ms(
+    db: &Connection,
+    conversation: ConversationId,
+) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached("SELECT set_ms FROM timers WHERE conversation = ?1")?
+        .query_row([conversation.as_bytes()], |row| row.get(0))
+        .optional()
+}
+
 /// Its seconds; 0 where there is none.
 pub(crate) fn seconds(db: &Connection, conversation: ConversationId) -> rusqlite::Result<u32> {
     db.prepare_cached("SELECT seconds FROM timers WHERE conversation = ?1")?
