@@ -18,6 +18,11 @@
 //!   certifies it. A chain that was shortened or rewritten is refused, and what
 //!   contradicts itself is kept as evidence.
 //! - What cannot be read is shown as such, never left out.
+//! - What is of a later version is kept byte for byte, and shown after an upgrade.
+//! - Only the author of a message edits or deletes it, and only a device of the own
+//!   account speaks for it. All devices of both sides end with the same.
+//! - A plaintext has one of a few sizes before it is encrypted. Receipts look like short
+//!   messages; presence is said to those alone to whom it was granted.
 //!
 //! # What it does not do
 //!
