@@ -14,6 +14,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod limits;
 pub mod listener;
+pub mod openapi;
 pub mod read_only;
 pub mod service;
 pub mod telemetry;

@@ -13,6 +13,7 @@ use sotto_kit::{
     http::{Endpoint, limited, to},
     limits::Class,
 };
+use utoipa::OpenApi;
 
 use crate::{
     error::UpgradeError,
@@ -25,6 +26,15 @@ use crate::{
 /// The subprotocol that carries a token, for browsers, which can set no header.
 const BEARER: &str = "bearer.";
 
+#[derive(OpenApi)]
+#[openapi(paths(open))]
+struct Document;
+
+/// What the route is, as OpenAPI.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
 pub(crate) fn configure(app: &mut ServiceConfig, gateway: &Arc<Gateway>) {
     app.service(
         Endpoint::at("/v1/socket")
@@ -36,6 +46,27 @@ pub(crate) fn configure(app: &mut ServiceConfig, gateway: &Arc<Gateway>) {
 
 /// Opens a socket. A token that came with the request is verified on the socket, so
 /// that a browser, which sees no HTTP status, learns by the close code what was wrong.
+#[utoipa::path(
+    get,
+    path = "/v1/socket",
+    tag = "messages",
+    operation_id = "openSocket",
+    summary = "Opens a socket",
+    description = "The upgrade to a WebSocket (RFC 6455). What is said on it is in \
+                   `asyncapi.json`. A token may come with the request, as \
+                   `Authorization: Bearer` or as the subprotocol `bearer.<token>`; it is looked \
+                   at on the socket.",
+    security(()),
+    params(
+        ("Sec-WebSocket-Protocol" = Option<String>, Header,
+            description = "`sotto.v1.proto` or `sotto.v1.json`.", example = "sotto.v1.json"),
+    ),
+    responses(
+        (status = 101, description = "The socket is open."),
+        (status = 422, description = "`not_an_upgrade`, `subprotocol_required`"),
+        (status = 503, description = "`draining`, `too_many_sockets`, `too_many_connections`"),
+    ),
+)]
 async fn open(
     request: HttpRequest,
     payload: web::Payload,

@@ -32,6 +32,8 @@ mod config;
 mod drain;
 mod entrance;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod http;
 mod links;
@@ -86,6 +88,12 @@ pub struct Neighbours {
     /// The messages replicas, as `http://host:port`. Every address that a name has is
     /// one of them.
     pub messages: Vec<String>,
+}
+
+/// What it serves over HTTP. What holds for all operations is not in it yet; see
+/// [`sotto_kit::openapi::complete`].
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::document().merge_from(rest::document())
 }
 
 /// Builds the role and starts what runs beside its sockets.

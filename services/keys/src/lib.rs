@@ -106,6 +106,12 @@ pub enum BuildError {
     TokenKey(#[source] KeysError),
 }
 
+/// What it serves over HTTP. What holds for all operations is not in it yet; see
+/// [`sotto_kit::openapi::complete`].
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::document()
+}
+
 /// Builds the service. Its key for tokens is published when this returns.
 ///
 /// # Errors

@@ -55,6 +55,8 @@ enum Command {
     AppToken(commands::AppToken),
     /// Makes invites, one a line, for a deployment that takes nobody without one.
     Invite(commands::Invite),
+    /// Prints the description of the REST API, as OpenAPI.
+    Openapi,
 }
 
 /// Where the configuration comes from.
@@ -91,5 +93,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::AppKey(arguments) => commands::app_key(&arguments),
         Command::AppToken(arguments) => commands::app_token(&arguments),
         Command::Invite(arguments) => commands::invite(&arguments),
+        Command::Openapi => commands::openapi(),
     }
 }

@@ -3,19 +3,39 @@
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use sotto_ids::{EnvelopeId, limits::MAX_ACK_IDS};
-use sotto_kit::{auth::Caller, fault::Problem};
+use sotto_kit::{auth::Caller, fault::Problem, openapi};
+use utoipa::{OpenApi, ToSchema};
 
 use super::{call::Call, error::RestError, identity};
 use crate::gateway::Gateway;
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(acknowledge))]
+pub(super) struct Document;
+
+/// Envelopes that the device has stored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Acknowledgement)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Body {
+    /// At most 256.
+    #[schema(value_type = Vec<openapi::Uuid7>)]
     envelope_ids: Vec<String>,
 }
 
 /// Acknowledges. 204 says that it is on its way: one that is lost brings its envelope once
 /// more.
+#[utoipa::path(
+    post,
+    path = "/v1/messages/ack",
+    tag = "messages",
+    operation_id = "acknowledge",
+    summary = "Acknowledges envelopes, which deletes them",
+    description = "204 says that it is on its way: one that is lost brings its envelope once more.",
+    security(("sotto_token" = [])),
+    request_body = Body,
+    responses((status = 204, description = "It is on its way."), (status = 422)),
+)]
 pub(super) async fn acknowledge(
     caller: Caller,
     body: web::Json<Body>,

@@ -2,17 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 use sotto_ids::{AccountId, AccountUuid, Base64Bytes, ClientMsgId};
+use sotto_kit::openapi;
 use sotto_proto::socket::{Accepted, CiphertextType, Envelope, MessageClass, QueueOverflow};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::RestError;
 
 /// A send, without its recipient.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Send)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SendBody {
+    #[schema(value_type = openapi::Uuid7)]
     pub(super) client_msg_id: String,
+    /// One for each device of the recipient.
     pub(super) messages: Vec<MessageBody>,
+    /// How long the message may wait; 0 for as long as the server keeps any.
     #[serde(default)]
     pub(super) ttl_seconds: u32,
     #[serde(default)]
@@ -20,18 +26,22 @@ pub(super) struct SendBody {
 }
 
 /// A ciphertext for one device.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DeviceMessage)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageBody {
+    #[schema(value_type = openapi::DeviceId)]
     pub(super) device_id: u32,
     pub(super) registration_id: u32,
     #[serde(rename = "type")]
     pub(super) kind: Kind,
+    #[schema(value_type = openapi::Base64)]
     pub(super) ciphertext: Base64Bytes,
 }
 
 /// libsignal's kinds of ciphertext for one recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CiphertextType)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     Whisper,
@@ -39,7 +49,8 @@ pub(super) enum Kind {
 }
 
 /// How a message is treated on its way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = MessageClass)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Class {
     #[default]
@@ -76,10 +87,12 @@ impl Class {
 }
 
 /// The answer to a send.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Accepted)]
 pub(super) struct AcceptedBody {
     server_time_ms: u64,
     /// Devices whose queue is full.
+    #[schema(value_type = Vec<openapi::DeviceId>)]
     full: Vec<u32>,
 }
 
@@ -90,18 +103,23 @@ impl From<Accepted> for AcceptedBody {
 }
 
 /// Envelopes, and whether others wait.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Page)]
 pub(super) struct PageBody {
     pub(super) envelopes: Vec<EnvelopeBody>,
+    /// Whether no others wait.
     pub(super) last: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(super) overflow: Option<OverflowBody>,
 }
 
 /// While the device was away its queue was full.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueueOverflow)]
 pub(super) struct OverflowBody {
     since_ms: u64,
+    /// How many messages were not taken.
     turned_away: u64,
 }
 
@@ -112,13 +130,18 @@ impl From<QueueOverflow> for OverflowBody {
 }
 
 /// A message as it waits for one device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Envelope)]
 pub(super) struct EnvelopeBody {
+    #[schema(value_type = openapi::Uuid7)]
     id: Uuid,
+    #[schema(value_type = openapi::AccountUuid)]
     sender: Uuid,
+    #[schema(value_type = openapi::DeviceId)]
     sender_device: u32,
     #[serde(rename = "type")]
     kind: Kind,
+    #[schema(value_type = openapi::Base64)]
     ciphertext: Base64Bytes,
     server_time_ms: u64,
     class: Class,

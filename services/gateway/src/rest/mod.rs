@@ -29,8 +29,17 @@ use sotto_kit::{
     limits::{Class, SharedLimiter},
     read_only::ReadOnly,
 };
+use utoipa::{OpenApi as _, openapi::OpenApi};
 
 use crate::{gateway::Gateway, session::io::Identity};
+
+/// What the routes are, as OpenAPI.
+pub(crate) fn document() -> OpenApi {
+    acknowledge::Document::openapi()
+        .merge_from(poll::Document::openapi())
+        .merge_from(retract::Document::openapi())
+        .merge_from(send::Document::openapi())
+}
 
 /// What the routes look for in the data of their app.
 pub(crate) type Data = (web::Data<SharedLimiter>, web::Data<ReadOnly>);

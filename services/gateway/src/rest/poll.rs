@@ -11,6 +11,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
 };
+use utoipa::OpenApi;
 
 use super::{
     body::{EnvelopeBody, PageBody},
@@ -24,10 +25,16 @@ use crate::{
     session::io::{Event, Identity, Page},
 };
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(poll))]
+pub(super) struct Document;
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Query {
-    /// How long to wait where nothing waits; at most `gateway.poll.max_wait`.
+    /// How long to wait where nothing waits, in milliseconds; at most
+    /// `gateway.poll.max_wait`.
     #[serde(default)]
     wait_ms: u64,
     /// Envelopes at most; no more than `gateway.session.page`.
@@ -37,6 +44,23 @@ pub(super) struct Query {
 
 /// The oldest envelopes, or the next that come. They come again until they are
 /// acknowledged, but for those of the ephemeral class.
+#[utoipa::path(
+    get,
+    path = "/v1/messages",
+    tag = "messages",
+    operation_id = "poll",
+    summary = "Reads the oldest envelopes that wait for the caller, or the next that come",
+    description = "They come again until they are acknowledged, but for those of the ephemeral \
+                   class. A later socket or request of the device ends the wait.",
+    security(("sotto_token" = [])),
+    params(Query),
+    responses(
+        (status = 200, body = PageBody, description = "Envelopes, or none."),
+        (status = 403, description = "`device_revoked`"),
+        (status = 409, description = "`displaced`"),
+        (status = 422),
+    ),
+)]
 pub(super) async fn poll(
     caller: Caller,
     query: web::Query<Query>,

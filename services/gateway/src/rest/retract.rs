@@ -4,8 +4,9 @@ use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use serde::Deserialize;
 use sotto_ids::{DeviceId, limits::MAX_LIVE_DEVICES};
-use sotto_kit::{auth::Caller, fault::Problem};
+use sotto_kit::{auth::Caller, fault::Problem, openapi};
 use sotto_proto::{messages::outcome, socket::Retract};
+use utoipa::OpenApi;
 
 use super::{
     body, call,
@@ -14,14 +15,39 @@ use super::{
 };
 use crate::gateway::Gateway;
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(retract))]
+pub(super) struct Document;
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Query {
     /// The devices of the recipient that the send was for, with commas.
+    #[param(pattern = "^[0-9]{1,3}(,[0-9]{1,3}){0,9}$", example = "1,2")]
     device_ids: String,
 }
 
 /// Deletes the copies of an own send that still wait. 204, whether there were any or not.
+#[utoipa::path(
+    delete,
+    path = "/v1/messages/{recipient}/{client_msg_id}",
+    tag = "messages",
+    operation_id = "retract",
+    summary = "Deletes the copies of an own send that still wait",
+    security(("sotto_token" = [])),
+    params(
+        ("recipient" = openapi::AccountName, Path, description = "To whom it was sent."),
+        ("client_msg_id" = openapi::Uuid7, Path, description = "Its name."),
+        Query,
+    ),
+    responses(
+        (status = 204, description = "None waits any more, whether there were any or not."),
+        (status = 403, description = "`unknown_sender`"),
+        (status = 404, description = "`unknown_recipient`"),
+        (status = 422),
+    ),
+)]
 pub(super) async fn retract(
     caller: Caller,
     path: web::Path<(String, String)>,

@@ -3,11 +3,12 @@
 use actix_web::web;
 use bytes::Bytes;
 use sotto_ids::limits::MAX_LIVE_DEVICES;
-use sotto_kit::{auth::Caller, fault::Problem};
+use sotto_kit::{auth::Caller, fault::Problem, openapi};
 use sotto_proto::{
     messages::outcome,
     socket::{DeviceMessage, Send},
 };
+use utoipa::OpenApi;
 
 use super::{
     body::{self, AcceptedBody, SendBody},
@@ -17,7 +18,30 @@ use super::{
 };
 use crate::gateway::Gateway;
 
+#[derive(OpenApi)]
+#[openapi(paths(send))]
+pub(super) struct Document;
+
 /// Sends. 200 once the envelopes are durable; the same send again is answered alike.
+#[utoipa::path(
+    put,
+    path = "/v1/messages/{recipient}",
+    tag = "messages",
+    operation_id = "send",
+    summary = "Sends a message",
+    description = "Answered once the envelopes are durable. The same send again is answered alike.",
+    security(("sotto_token" = [])),
+    params(("recipient" = openapi::AccountName, Path, description = "To whom.")),
+    request_body = SendBody,
+    responses(
+        (status = 200, body = AcceptedBody, description = "It will arrive, or expire."),
+        (status = 403, description = "`not_interoperable`, `unknown_sender`"),
+        (status = 404, description = "`unknown_recipient`"),
+        (status = 409, description = "`device_mismatch`, with `missing`, `extra` and `stale`"),
+        (status = 422),
+        (status = 429, description = "`rate_limited`; `queue_full` of all devices"),
+    ),
+)]
 pub(super) async fn send(
     caller: Caller,
     recipient: web::Path<String>,

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, de};
 use sotto_kit::fault::{Code, Fault};
+use utoipa::ToSchema;
 
 /// The largest message.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 16 * 1024;
@@ -54,7 +55,7 @@ impl<'de> Deserialize<'de> for LinkId {
 }
 
 /// The two places of a mailbox, each for one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Slot {
     /// The first one.

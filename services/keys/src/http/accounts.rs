@@ -12,7 +12,9 @@ use sotto_kit::{
     fault::Problem,
     http::{Endpoint, limited, to, writes},
     limits::Class,
+    openapi,
 };
+use utoipa::{OpenApi, ToSchema};
 
 use super::body::{AccountBody, HeadBody, SignedOpBody};
 use crate::{
@@ -34,61 +36,111 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         );
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(register, challenge, append, read_chain, read_head))]
+pub(super) struct Document;
+
+/// A new account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Registration)]
 struct RegistrationBody {
+    /// The first op, whose hash is the name of the account.
     genesis: SignedOpBody,
+    /// Ops that follow it.
     #[serde(default)]
     ops: Vec<SignedOpBody>,
+    /// The word of an app for its user: a JWT.
     app_token: String,
+    /// Where the deployment takes nobody without one.
     #[serde(default)]
     invite: Option<String>,
     #[serde(default)]
     proof_of_work: Option<WorkBody>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A proof of work: a nonce that gives a hash with enough zero bits.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ProofOfWork)]
 struct WorkBody {
+    #[schema(value_type = openapi::Base64)]
     challenge: Base64Bytes,
+    #[schema(value_type = openapi::Base64)]
     nonce: Base64Bytes,
 }
 
-#[derive(Debug, Serialize)]
+/// What a registration has to bring beside the token of an app.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RegistrationRequirement)]
 struct RequiredBody {
+    #[schema(pattern = "^(none|invite|proof_of_work)$", example = "none")]
     required: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<openapi::Base64>, nullable = false)]
     challenge: Option<Base64Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     bits: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     expires_in_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Ops for the end of a chain.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = OpsToAppend)]
 struct AppendBody {
     ops: Vec<SignedOpBody>,
 }
 
-#[derive(Debug, Serialize)]
+/// Where the chain ends now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Appended)]
 struct AppendedBody {
     head: HeadBody,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ChainQuery {
+    /// The number of the first op that is wanted.
     #[serde(default)]
     from: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// The newest op of an account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccountHead)]
 struct AccountHeadBody {
+    #[schema(value_type = openapi::AccountId)]
     account_id: AccountId,
     seq: u64,
+    #[schema(value_type = openapi::Base64)]
     hash: Base64Bytes,
 }
 
 /// `POST /v1/accounts`
 ///
 /// 201 for a new account, 200 where it was registered before by the same request.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts",
+    tag = "accounts",
+    operation_id = "register",
+    summary = "Opens an account",
+    description = "All its ops together. The same request again is answered with 200.",
+    security(()),
+    request_body = RegistrationBody,
+    responses(
+        (status = 201, body = AccountBody, description = "The account is new."),
+        (status = 200, body = AccountBody, description = "This request opened it before."),
+        (status = 401, description = "The token of the app is refused: `app_token_...`."),
+        (status = 402, description = "`proof_of_work_required`, `proof_of_work_invalid`"),
+        (status = 403, description = "`invite_required`, `invite_spent`, `too_many_handles`"),
+        (status = 409, description = "`account_exists`, `uuid_taken`, `handle_taken`, \
+                                      `binding_conflict`"),
+        (status = 422),
+    ),
+)]
 async fn register(
     body: web::Json<RegistrationBody>,
     keys: web::Data<Keys>,
@@ -114,6 +166,17 @@ async fn register(
 /// `POST /v1/accounts/challenge`
 ///
 /// What a registration has to bring beside the token of an app.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/challenge",
+    tag = "accounts",
+    operation_id = "registrationChallenge",
+    summary = "Says what a registration has to bring",
+    description = "Beside the token of an app: nothing, an invite, or work. For work it brings a \
+                   challenge, which is worth one try.",
+    security(()),
+    responses((status = 200, body = RequiredBody, description = "What is needed.")),
+)]
 async fn challenge(keys: web::Data<Keys>) -> Result<web::Json<RequiredBody>, Problem> {
     Ok(web::Json(keys.registration_challenge().await?.into()))
 }
@@ -138,6 +201,26 @@ impl From<Required> for RequiredBody {
 ///
 /// Without a token where the ops bring their authority along; a token that comes
 /// with them all the same is not looked at.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{account}/ops",
+    tag = "accounts",
+    operation_id = "append",
+    summary = "Appends to the caller's own chain",
+    description = "All ops or none; those that the chain holds already are passed over. Ops that \
+                   the recovery set has signed need no token.",
+    security((), ("sotto_token" = [])),
+    params(("account" = openapi::AccountName, Path, description = "The caller's own account.")),
+    request_body = AppendBody,
+    responses(
+        (status = 200, body = AppendedBody, description = "The chain ends here now."),
+        (status = 403, description = "`not_your_account`, `too_many_handles`, \
+                                      `device_revoked`, `device_expired`"),
+        (status = 404, description = "`unknown_account`, `unknown_device`"),
+        (status = 409, description = "`head_moved`, with the `head`; `handle_taken`"),
+        (status = 422),
+    ),
+)]
 async fn append(
     caller: Result<Caller, Problem>,
     account: web::Path<AccountRef>,
@@ -159,6 +242,23 @@ async fn append(
 /// `GET /v1/accounts/{account}/ops?from=SEQ`
 ///
 /// `SignedOp` messages, each after its length as a varint.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}/ops",
+    tag = "accounts",
+    operation_id = "readChain",
+    summary = "Reads a chain",
+    description = "`SignedOp` messages of `sotto.identity.v1`, each after its length as a varint, \
+                   in the bytes in which they came.",
+    security(()),
+    params(("account" = openapi::AccountName, Path, description = "Whose chain."), ChainQuery),
+    responses(
+        (status = 200, body = openapi::Octets, content_type = "application/x-protobuf",
+            description = "The ops from that number on."),
+        (status = 404, description = "`unknown_account`"),
+        (status = 422),
+    ),
+)]
 async fn read_chain(
     account: web::Path<AccountRef>,
     query: web::Query<ChainQuery>,
@@ -169,6 +269,20 @@ async fn read_chain(
 }
 
 /// `GET /v1/accounts/{account}/head`
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}/head",
+    tag = "accounts",
+    operation_id = "readHead",
+    summary = "Says where a chain ends",
+    security(()),
+    params(("account" = openapi::AccountName, Path, description = "Whose chain.")),
+    responses(
+        (status = 200, body = AccountHeadBody, description = "The newest op."),
+        (status = 404, description = "`unknown_account`"),
+        (status = 422),
+    ),
+)]
 async fn read_head(
     account: web::Path<AccountRef>,
     keys: web::Data<Keys>,
@@ -179,4 +293,15 @@ async fn read_head(
         seq: found.head.seq,
         hash: Base64Bytes(found.head.hash.as_bytes().to_vec()),
     }))
+}
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    use sotto_identity::{SignedOp, State};
+
+    if let Ok(body) = serde_json::from_slice::<RegistrationBody>(data) {
+        let genesis: SignedOp = body.genesis.into();
+        let _state = State::genesis(&genesis);
+    }
+    let _body = serde_json::from_slice::<AppendBody>(data);
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sotto_identity::{Sig, SignedOp};
 use sotto_ids::{AccountId, AccountUuid, Base64Bytes};
+use sotto_kit::openapi;
+use utoipa::ToSchema;
 
 use crate::{
     db::accounts::Account,
@@ -13,16 +15,21 @@ use crate::{
 };
 
 /// An op with its signatures. `payload` has the exact bytes that were signed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SignedOp)]
 pub(super) struct SignedOpBody {
+    #[schema(value_type = openapi::Base64)]
     pub(super) payload: Base64Bytes,
     pub(super) sigs: Vec<SigBody>,
 }
 
 /// An Ed25519 signature and the key that made it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Signature)]
 pub(super) struct SigBody {
+    #[schema(value_type = openapi::Base64)]
     pub(super) key: Base64Bytes,
+    #[schema(value_type = openapi::Base64)]
     pub(super) sig: Base64Bytes,
 }
 
@@ -42,9 +49,12 @@ impl From<SignedOp> for SignedOpBody {
 }
 
 /// The newest op of a chain.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Head)]
 pub(super) struct HeadBody {
+    /// Its number; that of the first one is 0.
     seq: u64,
+    #[schema(value_type = openapi::Base64)]
     hash: Base64Bytes,
 }
 
@@ -55,9 +65,12 @@ impl From<Head> for HeadBody {
 }
 
 /// An account by both its names, and its newest op.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
 pub(super) struct AccountBody {
+    #[schema(value_type = openapi::AccountId)]
     account_id: AccountId,
+    #[schema(value_type = openapi::AccountUuid)]
     uuid: AccountUuid,
     head: HeadBody,
 }
@@ -75,17 +88,24 @@ impl From<Account> for AccountBody {
 }
 
 /// A one-time EC prekey.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = OneTimePrekey)]
 pub(super) struct KeyBody {
+    #[schema(value_type = openapi::KeyId)]
     pub(super) key_id: u32,
+    #[schema(value_type = openapi::Base64)]
     pub(super) public_key: Base64Bytes,
 }
 
 /// A prekey with the signature of its device, EC or Kyber.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SignedPrekey)]
 pub(super) struct SignedKeyBody {
+    #[schema(value_type = openapi::KeyId)]
     pub(super) key_id: u32,
+    #[schema(value_type = openapi::Base64)]
     pub(super) public_key: Base64Bytes,
+    #[schema(value_type = openapi::Base64)]
     pub(super) signature: Base64Bytes,
 }
 

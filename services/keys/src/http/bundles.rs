@@ -8,7 +8,9 @@ use sotto_kit::{
     fault::Problem,
     http::{Endpoint, limited, to, writes},
     limits::Class,
+    openapi,
 };
+use utoipa::{OpenApi, ToSchema};
 
 use super::body::{HeadBody, KeyBody, SignedKeyBody, SignedOpBody};
 use crate::{
@@ -21,36 +23,56 @@ pub(super) fn routes(app: &mut ServiceConfig) {
     app.service(Endpoint::at("/{account}/bundles").post(route));
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(take_bundles))]
+pub(super) struct Document;
+
+/// What a sender wants of an account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = WantedBundles)]
 struct WantedBody {
+    /// The devices; all of them, without the caller, where it is not given.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<openapi::DeviceId>>)]
     device_ids: Option<Vec<DeviceId>>,
+    /// The number of the newest op that the sender has, where it wants those after it.
     #[serde(default)]
     have: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+/// Bundles, and the ops to check them by.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Bundles)]
 struct BundlesBody {
+    #[schema(value_type = openapi::AccountId)]
     account_id: AccountId,
     head: HeadBody,
     ops: Vec<SignedOpBody>,
     devices: Vec<DeviceBody>,
 }
 
-#[derive(Debug, Serialize)]
+/// What it takes to begin a session with one device.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeviceBundle)]
 struct DeviceBody {
+    #[schema(value_type = openapi::DeviceId)]
     device_id: DeviceId,
     registration_id: u32,
+    #[schema(value_type = openapi::Base64)]
     identity_key: Base64Bytes,
     signed_ec: SignedKeyBody,
+    #[schema(required = true)]
     one_time_ec: Option<KeyBody>,
     kyber: KyberBody,
 }
 
-#[derive(Debug, Serialize)]
+/// A Kyber prekey.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KyberBundleKey)]
 struct KyberBody {
     #[serde(flatten)]
     key: SignedKeyBody,
+    /// Whether others may get the same.
     last_resort: bool,
 }
 
@@ -58,6 +80,25 @@ struct KyberBody {
 ///
 /// Not a `GET`: each answer uses up prekeys, so nothing on the way may repeat or
 /// prefetch it.
+#[utoipa::path(
+    post,
+    path = "/v1/accounts/{account}/bundles",
+    tag = "keys",
+    operation_id = "takeBundles",
+    summary = "Takes a bundle of prekeys of each device of an account",
+    description = "Each answer uses up one-time prekeys, whether it is heard or not.",
+    security(("sotto_token" = [])),
+    params(("account" = openapi::AccountName, Path, description = "Whose devices.")),
+    request_body = WantedBody,
+    responses(
+        (status = 200, body = BundlesBody, description = "A bundle of each device."),
+        (status = 403, description = "`not_interoperable`, `device_revoked`, `device_expired`"),
+        (status = 404, description = "`unknown_account`, `unknown_device`"),
+        (status = 409, description = "`device_not_ready`, with the `device_ids`"),
+        (status = 422),
+        (status = 429, description = "`rate_limited`; `too_many_claims` of this account"),
+    ),
+)]
 async fn take_bundles(
     caller: Caller,
     account: web::Path<AccountRef>,
@@ -92,4 +133,9 @@ impl From<DeviceBundle> for DeviceBody {
             kyber: KyberBody { key: bundle.kyber.into(), last_resort: bundle.kyber_is_last_resort },
         }
     }
+}
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    let _body = serde_json::from_slice::<WantedBody>(data);
 }

@@ -13,7 +13,9 @@ use sotto_kit::{
     fault::Problem,
     http::{Endpoint, HttpError, limited, to, writes},
     limits::Class,
+    openapi,
 };
+use utoipa::{OpenApi, ToSchema};
 
 use crate::{
     domain::mailbox::{LinkId, MAX_MESSAGE_BYTES, Slot},
@@ -31,19 +33,38 @@ pub(super) fn routes(app: &mut ServiceConfig) {
 
 const OCTETS: &str = "application/octet-stream";
 
-#[derive(Debug, Serialize)]
+#[derive(OpenApi)]
+#[openapi(paths(open, leave, read))]
+pub(super) struct Document;
+
+/// A mailbox with two empty slots.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mailbox)]
 struct MailboxBody {
+    #[schema(value_type = openapi::LinkId)]
     link_id: String,
+    /// Milliseconds since 1970.
     expires_at_ms: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct WaitQuery {
+    /// How long to wait for a message, in milliseconds. The server may wait less.
     #[serde(default)]
     wait_ms: u64,
 }
 
 /// `POST /v1/link`
+#[utoipa::path(
+    post,
+    path = "/v1/link",
+    tag = "link",
+    operation_id = "openMailbox",
+    summary = "Opens a mailbox for linking a device",
+    security(()),
+    responses((status = 201, body = MailboxBody, description = "It is open.")),
+)]
 async fn open(keys: web::Data<Keys>) -> Result<HttpResponse, Problem> {
     let mailbox = keys.open_mailbox().await?;
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(
@@ -52,6 +73,26 @@ async fn open(keys: web::Data<Keys>) -> Result<HttpResponse, Problem> {
 }
 
 /// `PUT /v1/link/{id}/{slot}`
+#[utoipa::path(
+    put,
+    path = "/v1/link/{link}/{slot}",
+    tag = "link",
+    operation_id = "leaveMessage",
+    summary = "Leaves a message in an empty slot",
+    description = "At least one byte, at most 16 KiB. The same message again changes nothing.",
+    security(()),
+    params(
+        ("link" = openapi::LinkId, Path, description = "The mailbox."),
+        ("slot" = inline(Slot), Path, description = "`request` or `answer`."),
+    ),
+    request_body(content = openapi::Octets, content_type = "application/octet-stream"),
+    responses(
+        (status = 204, description = "It is there."),
+        (status = 404, description = "`no_such_link`"),
+        (status = 409, description = "`link_slot_taken`"),
+        (status = 422),
+    ),
+)]
 async fn leave(
     request: HttpRequest,
     place: web::Path<(LinkId, Slot)>,
@@ -76,6 +117,26 @@ async fn leave(
 /// `GET /v1/link/{id}/{slot}?wait_ms=MILLISECONDS`
 ///
 /// 204 where there is nothing yet.
+#[utoipa::path(
+    get,
+    path = "/v1/link/{link}/{slot}",
+    tag = "link",
+    operation_id = "readMessage",
+    summary = "Reads the message of a slot, or waits for it",
+    security(()),
+    params(
+        ("link" = openapi::LinkId, Path, description = "The mailbox."),
+        ("slot" = inline(Slot), Path, description = "`request` or `answer`."),
+        WaitQuery,
+    ),
+    responses(
+        (status = 200, body = openapi::Octets, content_type = "application/octet-stream",
+            description = "The message."),
+        (status = 204, description = "There is nothing yet."),
+        (status = 404, description = "`no_such_link`"),
+        (status = 422),
+    ),
+)]
 async fn read(
     place: web::Path<(LinkId, Slot)>,
     query: web::Query<WaitQuery>,

@@ -16,8 +16,24 @@ use sotto_kit::{
     auth::TokenVerifier,
     service::{Context, HttpFace},
 };
+use utoipa::{OpenApi as _, openapi::OpenApi};
 
 use crate::ops::Keys;
+
+/// What the routes are, as OpenAPI.
+pub(crate) fn document() -> OpenApi {
+    [
+        accounts::Document::openapi(),
+        auth::Document::openapi(),
+        bundles::Document::openapi(),
+        handles::Document::openapi(),
+        link::Document::openapi(),
+        prekeys::Document::openapi(),
+        well_known::Document::openapi(),
+    ]
+    .into_iter()
+    .fold(OpenApi::default(), OpenApi::merge_from)
+}
 
 /// All routes of the service. They bring what they need along, so that the routes of
 /// other roles may stand beside them.
@@ -39,4 +55,18 @@ pub(crate) fn face(keys: Keys, verifier: TokenVerifier, context: &Context) -> Ht
         }
         well_known::routes(&keys, &limits, app);
     })
+}
+
+/// Reads the bodies of uploads and checks each key.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_uploads(data: &[u8], identity: &sotto_identity::keys::IdentityKey) {
+    prekeys::fuzz(data, identity);
+}
+
+/// Reads the other bodies.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_bodies(data: &[u8]) {
+    accounts::fuzz(data);
+    auth::fuzz(data);
+    bundles::fuzz(data);
 }

@@ -8,7 +8,9 @@ use sotto_kit::{
     fault::Problem,
     http::{Endpoint, limited, to, writes},
     limits::Class,
+    openapi,
 };
+use utoipa::{OpenApi, ToSchema};
 
 use super::body::{KeyBody, SignedKeyBody};
 use crate::{
@@ -31,47 +33,96 @@ pub(super) fn routes(app: &mut ServiceConfig) {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(publish_signed, publish_one_time, publish_kyber, count, digest))]
+pub(super) struct Document;
+
+/// One-time EC prekeys for the shelf.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = OneTimeUpload)]
 struct OneTimeBody {
+    /// At most 100.
     keys: Vec<KeyBody>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Kyber prekeys for the shelf.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = KyberUpload)]
 struct KyberBody {
+    /// In the place of the one before.
     #[serde(default)]
     last_resort: Option<SignedKeyBody>,
+    /// At most 100.
     #[serde(default)]
     one_time: Vec<SignedKeyBody>,
 }
 
-#[derive(Debug, Serialize)]
+/// What became of an upload.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Uploaded)]
 struct UploadedBody {
+    /// How many keys are new on the shelf.
     stored: usize,
+    /// How many were there already.
     known: usize,
+    /// Those that were handed out or replaced before, and must not be published again.
+    #[schema(value_type = Vec<openapi::KeyId>)]
     spent: Vec<u32>,
 }
 
-#[derive(Debug, Serialize)]
+/// How much is left on the shelf of a device.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stock)]
 struct StockBody {
     one_time_ec: i64,
     one_time_kyber: i64,
+    /// The highest id that was ever taken; 0 for none.
     highest_one_time_ec: i32,
+    /// The highest id that was ever taken; 0 for none.
     highest_kyber: i32,
+    #[schema(required = true)]
     signed_ec: Option<i32>,
+    /// Milliseconds since 1970.
+    #[schema(required = true)]
     signed_ec_published_at_ms: Option<i64>,
+    #[schema(required = true)]
     last_resort_kyber: Option<i32>,
 }
 
-#[derive(Debug, Serialize)]
+/// What lies on the shelf of a device, for it to compare.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PublishedPrekeys)]
 struct DigestBody {
+    #[schema(value_type = openapi::Base64)]
     digest: Base64Bytes,
+    #[schema(required = true)]
     signed_ec: Option<u32>,
+    #[schema(required = true)]
     last_resort_kyber: Option<u32>,
+    #[schema(value_type = Vec<openapi::KeyId>)]
     one_time_ec: Vec<u32>,
+    #[schema(value_type = Vec<openapi::KeyId>)]
     one_time_kyber: Vec<u32>,
 }
 
 /// `PUT /v1/keys/signed`
+#[utoipa::path(
+    put,
+    path = "/v1/keys/signed",
+    tag = "keys",
+    operation_id = "publishSigned",
+    summary = "Replaces the caller's signed EC prekey",
+    description = "An upload that comes again changes nothing.",
+    security(("sotto_token" = [])),
+    request_body = SignedKeyBody,
+    responses(
+        (status = 200, body = UploadedBody, description = "What became of it."),
+        (status = 403),
+        (status = 404, description = "`unknown_device`"),
+        (status = 409, description = "`prekey_conflict`, with the `key_ids`"),
+        (status = 422),
+    ),
+)]
 async fn publish_signed(
     caller: Caller,
     body: web::Json<SignedKeyBody>,
@@ -82,6 +133,23 @@ async fn publish_signed(
 }
 
 /// `PUT /v1/keys/one-time`
+#[utoipa::path(
+    put,
+    path = "/v1/keys/one-time",
+    tag = "keys",
+    operation_id = "publishOneTime",
+    summary = "Publishes one-time EC prekeys",
+    description = "An upload that comes again changes nothing.",
+    security(("sotto_token" = [])),
+    request_body = OneTimeBody,
+    responses(
+        (status = 200, body = UploadedBody, description = "What became of it."),
+        (status = 403),
+        (status = 404, description = "`unknown_device`"),
+        (status = 409, description = "`prekey_conflict`, with the `key_ids`; `shelf_full`"),
+        (status = 422),
+    ),
+)]
 async fn publish_one_time(
     caller: Caller,
     body: web::Json<OneTimeBody>,
@@ -93,6 +161,23 @@ async fn publish_one_time(
 }
 
 /// `PUT /v1/keys/kyber`
+#[utoipa::path(
+    put,
+    path = "/v1/keys/kyber",
+    tag = "keys",
+    operation_id = "publishKyber",
+    summary = "Publishes Kyber prekeys",
+    description = "An upload that comes again changes nothing.",
+    security(("sotto_token" = [])),
+    request_body = KyberBody,
+    responses(
+        (status = 200, body = UploadedBody, description = "What became of it."),
+        (status = 403),
+        (status = 404, description = "`unknown_device`"),
+        (status = 409, description = "`prekey_conflict`, with the `key_ids`; `shelf_full`"),
+        (status = 422),
+    ),
+)]
 async fn publish_kyber(
     caller: Caller,
     body: web::Json<KyberBody>,
@@ -105,12 +190,38 @@ async fn publish_kyber(
 }
 
 /// `GET /v1/keys/count`
+#[utoipa::path(
+    get,
+    path = "/v1/keys/count",
+    tag = "keys",
+    operation_id = "countPrekeys",
+    summary = "Counts the caller's own prekeys",
+    security(("sotto_token" = [])),
+    responses(
+        (status = 200, body = StockBody, description = "What is left."),
+        (status = 403),
+        (status = 404, description = "`unknown_device`"),
+    ),
+)]
 async fn count(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<StockBody>, Problem> {
     let stock = keys.count_prekeys(caller.device).await?;
     Ok(web::Json(stock.into()))
 }
 
 /// `GET /v1/keys/digest`
+#[utoipa::path(
+    get,
+    path = "/v1/keys/digest",
+    tag = "keys",
+    operation_id = "digestPrekeys",
+    summary = "Says which prekeys of the caller there are, and their digest",
+    security(("sotto_token" = [])),
+    responses(
+        (status = 200, body = DigestBody, description = "What is on the shelf."),
+        (status = 403),
+        (status = 404, description = "`unknown_device`"),
+    ),
+)]
 async fn digest(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<DigestBody>, Problem> {
     let published = keys.digest_prekeys(caller.device).await?;
     Ok(web::Json(published.into()))
@@ -145,5 +256,26 @@ impl From<Stock> for StockBody {
             signed_ec_published_at_ms: stock.signed_ec_published_at_ms,
             last_resort_kyber: stock.last_resort_kyber,
         }
+    }
+}
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8], identity: &sotto_identity::keys::IdentityKey) {
+    use crate::domain::{
+        prekey::{BarePrekey, RawPrekey, SignedPrekey},
+        upload::check_all,
+    };
+
+    if let Ok(body) = serde_json::from_slice::<OneTimeBody>(data) {
+        let keys: Vec<RawPrekey> = body.keys.into_iter().map(Into::into).collect();
+        let _checked = check_all(&keys, BarePrekey::check);
+    }
+    if let Ok(body) = serde_json::from_slice::<KyberBody>(data) {
+        let keys: Vec<RawPrekey> =
+            body.one_time.into_iter().chain(body.last_resort).map(Into::into).collect();
+        let _checked = check_all(&keys, |key| SignedPrekey::check_kyber(key, identity));
+    }
+    if let Ok(body) = serde_json::from_slice::<SignedKeyBody>(data) {
+        let _checked = SignedPrekey::check_ec(&body.into(), identity);
     }
 }

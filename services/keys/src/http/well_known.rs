@@ -14,8 +14,10 @@ use sotto_kit::{
     fault::Problem,
     http::{self, HttpError, limited, to},
     limits::{Class, SharedLimiter},
+    openapi,
 };
 use url::form_urlencoded;
+use utoipa::{OpenApi, ToSchema};
 
 use super::body::HeadBody;
 use crate::{
@@ -54,51 +56,80 @@ pub(super) fn routes(
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(chat_identity, webfinger, nodeinfo_links, nodeinfo))]
+pub(super) struct Document;
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 struct IdentityQuery {
+    /// With its domain.
+    #[param(value_type = openapi::PublicName)]
     handle: String,
 }
 
-#[derive(Debug, Serialize)]
+/// Who goes by a handle: a view of a chain.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IdentityDocument)]
 struct IdentityBody {
     v: u32,
+    #[schema(value_type = openapi::PublicName)]
     handle: String,
+    #[schema(value_type = openapi::AccountId)]
     account: AccountId,
+    #[schema(value_type = openapi::AccountUuid)]
     uuid: AccountUuid,
+    /// The domain of its home server.
     home: String,
     head: HeadBody,
+    /// Where the chain is, which is what counts.
     chain: String,
+    #[schema(value_type = openapi::Base64)]
     account_key: Base64Bytes,
     devices: Vec<DeviceBody>,
     endpoints: Vec<EndpointBody>,
 }
 
-#[derive(Debug, Serialize)]
+/// A device of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IdentityDevice)]
 struct DeviceBody {
+    #[schema(value_type = openapi::DeviceId)]
     id: DeviceId,
+    #[schema(value_type = openapi::Base64)]
     identity_key: Base64Bytes,
+    #[schema(value_type = openapi::Base64)]
     mls_key: Base64Bytes,
+    /// What a session with it can be.
+    #[schema(value_type = Vec<String>)]
     suites: [&'static str; 1],
 }
 
-#[derive(Debug, Serialize)]
+/// Where else the account is reached.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IdentityEndpoint)]
 struct EndpointBody {
     #[serde(rename = "type")]
     kind: &'static str,
     url: String,
 }
 
-#[derive(Debug, Serialize)]
+/// A JSON Resource Descriptor (RFC 7033 section 4.4).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JsonResourceDescriptor)]
 struct Jrd {
     subject: String,
     aliases: Vec<String>,
     links: Vec<Link>,
 }
 
-#[derive(Debug, Serialize)]
+/// Where something of a resource is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ResourceLink)]
 struct Link {
     rel: &'static str,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     kind: Option<&'static str>,
     href: String,
 }
@@ -107,6 +138,21 @@ struct Link {
 ///
 /// A view of the chain for people and for a first look. It is not signed: whoever relies
 /// on it fetches the chain, verifies it, and computes all of this.
+#[utoipa::path(
+    get,
+    path = "/.well-known/chat-identity",
+    tag = "public",
+    operation_id = "chatIdentity",
+    summary = "Says who goes by a handle, for people and for a first look",
+    description = "A view of the chain. It is not signed: whoever relies on it verifies the chain.",
+    security(()),
+    params(IdentityQuery),
+    responses(
+        (status = 200, body = IdentityBody, description = "Who it is."),
+        (status = 404, description = "`unknown_handle`, `other_domain`"),
+        (status = 422),
+    ),
+)]
 async fn chat_identity(
     query: web::Query<IdentityQuery>,
     keys: web::Data<Keys>,
@@ -120,6 +166,25 @@ async fn chat_identity(
 ///
 /// A missing or malformed `resource` is 422 here, as every malformed query is, where the
 /// RFC has 400.
+#[utoipa::path(
+    get,
+    path = "/.well-known/webfinger",
+    tag = "public",
+    operation_id = "webfinger",
+    summary = "Says who goes by a handle (RFC 7033)",
+    security(()),
+    params(
+        ("resource" = String, Query, description = "`acct:`, a handle and a domain.",
+            example = "acct:alice@sotto.localhost"),
+        ("rel" = Option<Vec<String>>, Query, description = "The links that are wanted."),
+    ),
+    responses(
+        (status = 200, body = Jrd, content_type = "application/jrd+json",
+            description = "Who it is."),
+        (status = 404, description = "`unknown_handle`, `other_domain`"),
+        (status = 422),
+    ),
+)]
 async fn webfinger(request: HttpRequest, keys: web::Data<Keys>) -> Result<HttpResponse, Problem> {
     let query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
     let values = |name: &'static str| {
@@ -162,6 +227,15 @@ async fn webfinger(request: HttpRequest, keys: web::Data<Keys>) -> Result<HttpRe
 }
 
 /// `GET /.well-known/nodeinfo`
+#[utoipa::path(
+    get,
+    path = "/.well-known/nodeinfo",
+    tag = "public",
+    operation_id = "nodeinfoLinks",
+    summary = "Says where it says what kind of server this is",
+    security(()),
+    responses((status = 200, body = Object, description = "A link to `/nodeinfo/2.1`.")),
+)]
 async fn nodeinfo_links(keys: web::Data<Keys>) -> HttpResponse {
     let base = keys.rules.public.base_url(&keys.domain);
     HttpResponse::Ok().json(serde_json::json!({
@@ -170,6 +244,15 @@ async fn nodeinfo_links(keys: web::Data<Keys>) -> HttpResponse {
 }
 
 /// `GET /nodeinfo/2.1`
+#[utoipa::path(
+    get,
+    path = "/nodeinfo/2.1",
+    tag = "public",
+    operation_id = "nodeinfo",
+    summary = "Says what kind of server this is (NodeInfo 2.1)",
+    security(()),
+    responses((status = 200, body = Object, description = "In the form of its schema.")),
+)]
 async fn nodeinfo(keys: web::Data<Keys>) -> Result<HttpResponse, Problem> {
     let users = keys.population().await?;
     let is_open = keys.rules.registration.mode != RegistrationMode::Invite;
