@@ -109,12 +109,12 @@ impl Writer {
         let stores = std::mem::take(&mut batch.stores);
         let mut rows = if stores.is_empty() { Vec::new() } else { self.store(stores).await };
         let retractions = std::mem::take(&mut batch.retractions);
-        let retracted = if retractions.is_empty() {
-            Vec::new()
-        } else {
+        let retracted =
+            if retractions.is_empty() { Vec::new() } else { self.delete(retractions).await };
+        // Where nothing was deleted, what was stored stands.
+        if !retracted.is_empty() {
             rows.retain(|row| !batch.retracts(row.id));
-            self.delete(retractions).await
-        };
+        }
         self.announcer.announce(Announcement { rows, retracted });
     }
 

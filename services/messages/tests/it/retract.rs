@@ -7,7 +7,7 @@ use sotto_proto::messages::uplink::Item;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Letter, Link, Stage, gateway, wait_for};
+use crate::harness::{Answer, Letter, Link, Stage, gateway, id_of, wait_for};
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_retracted_message_waits_no_longer_for_the_devices_that_are_named(db: PgPool) {
@@ -135,6 +135,33 @@ async fn a_send_that_comes_again_after_its_retraction_is_stored(db: PgPool) {
     }
 
     assert_eq!(stage.queue(bob[0]).await.len(), 40);
+    stage.end().await;
+}
+
+/// I-2. What stands in the queue is announced, though its sender wanted it gone. It fails
+/// where what is to be deleted counts as gone before it is.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn what_could_not_be_taken_back_is_announced(db: PgPool) {
+    let mut stage = Stage::set(db).await;
+    let gathering =
+        stage.replica_with(|config| config.commit.collect = Duration::from_millis(100)).await;
+    let name = gateway();
+    let mut link = Link::attach(&gathering, &name).await;
+    let (alice, bob) = (stage.account(1), stage.account(1));
+    stage.online(bob[0], &name, 5).await;
+    let nothing_is_deleted = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+        CREATE TRIGGER refuse BEFORE DELETE ON messages.queue
+            FOR EACH ROW EXECUTE FUNCTION refuse();";
+    sqlx::raw_sql(nothing_is_deleted).execute(&stage.db).await.unwrap();
+    let letter = Letter::new(alice[0], &bob, stage.now_ms());
+
+    let (sent, retracted) = (letter.submit(1, 1001), letter.retraction(alice[0], &bob, 1, 1002));
+    link.push_items(vec![Item::Submit(sent), Item::Retract(retracted)]).await;
+
+    assert_eq!(link.answer(1001).await, Answer::Accepted);
+    assert_eq!(link.answer(1002).await.reason(), "unavailable");
+    assert_eq!(id_of(&link.delivery().await.1), letter.envelope_id(bob[0]));
     stage.end().await;
 }
 
