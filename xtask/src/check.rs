@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::{deps, docs, sqlx_files, workspace};
+use crate::{api, deps, docs, sqlx_files, workspace};
 
 /// Runs all checks, even after one has failed, so that one run shows all there is to
 /// mend.
@@ -27,6 +27,8 @@ pub(crate) async fn run(root: &Path) -> anyhow::Result<()> {
     report("query files", sqlx_files::check(root).await);
     step("documents");
     report("documents", docs::check(root));
+    step("documents of the API");
+    report("documents of the API", api::lint_where_possible(root));
 
     if !failed.is_empty() {
         bail!("these checks failed: {}", failed.join(", "));

@@ -32,7 +32,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Holds the documents of the API against the specifications they are written in
-    Api,
+    Api {
+        /// Hold a running server against them too
+        #[arg(long)]
+        fuzz: bool,
+    },
     /// Everything that must hold before a change is taken: formatting, lints,
     /// dependencies, generated files, documents
     Check,
@@ -81,7 +85,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let root = workspace::root()?;
     match arguments.command {
-        Command::Api => api::lint(&root),
+        Command::Api { fuzz: false } => api::lint(&root),
+        Command::Api { fuzz: true } => api::lint(&root).and_then(|()| api::fuzz(&root)),
         Command::Check => check::run(&root).await,
         Command::Deps => deps::run(&root),
         Command::Docs { write: true } => docs::write(&root),

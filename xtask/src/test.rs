@@ -13,7 +13,7 @@ use sotto_testkit::{
 };
 use tempfile::TempDir;
 
-use crate::workspace;
+use crate::{api, workspace};
 
 /// The package of the whole-system tests, which take a machine each for themselves.
 const WHOLE_SYSTEM: &str = "sotto-e2e";
@@ -46,6 +46,10 @@ fn with(servers: &Servers, root: &Path, arguments: &[String]) -> anyhow::Result<
     ]))?;
     // Without Node the test that needs them says what is missing.
     workspace::install_node_packages(&root.join("e2e/node"))?;
+    // Likewise without Python, or without what it fetches.
+    if let Err(error) = api::install_fuzzer(root) {
+        eprintln!("error: Schemathesis is not installed: {error:#}");
+    }
 
     // The tests of the whole system find the executable beside themselves.
     let cargo = || {

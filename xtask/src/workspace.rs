@@ -90,6 +90,28 @@ pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> 
     Ok(found)
 }
 
+/// Installs the packages of a `requirements.txt` into `<name>` in the folder that cargo
+/// builds into, unless they are there already. Does nothing without Python.
+pub(crate) fn install_python_packages(requirements: &Path, name: &str) -> anyhow::Result<()> {
+    let wanted = fs::read_to_string(requirements)?;
+    // We lie in `<target>/<profile>`.
+    let program = env::current_exe()?;
+    let target = program.ancestors().nth(2).context("a program lies in a folder")?;
+    let folder = target.join(name);
+    let installed = folder.join(".installed-from");
+    let is_installed = fs::read_to_string(&installed).is_ok_and(|text| text == wanted);
+    let python = || Command::new("python3");
+    if is_installed || !is_there(python().args(["-c", "import ensurepip, venv"])) {
+        return Ok(());
+    }
+    run(python().args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(folder.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(requirements))?;
+    fs::write(installed, wanted)?;
+    Ok(())
+}
+
 /// Installs the packages of a `package-lock.json`, unless they are there already. Does
 /// nothing without npm.
 pub(crate) fn install_node_packages(folder: &Path) -> anyhow::Result<()> {

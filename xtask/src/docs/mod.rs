@@ -10,11 +10,14 @@
 //! - `docs/reference/limits.md` is what the classes and their defaults say. It is
 //!   generated.
 //! - `docs/api/asyncapi.json` is what `proto/` says of the socket. It is generated.
+//! - `docs/api/openapi.json` is what `sotto openapi` prints. Each handler that a route
+//!   calls is described in it.
 
 mod asyncapi;
 mod errors;
 mod limits;
 mod metrics;
+mod openapi;
 mod reasons;
 mod settings;
 
@@ -43,6 +46,7 @@ impl Source {
 
 const METRICS: &str = "docs/reference/metrics.md";
 const ASYNCAPI: &str = "docs/api/asyncapi.json";
+const OPENAPI: &str = "docs/api/openapi.json";
 const ERRORS: &str = "docs/reference/errors.md";
 const LIMITS: &str = "docs/reference/limits.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
@@ -57,6 +61,8 @@ pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
     println!("{LIMITS}: written");
     fs::write(root.join(ASYNCAPI), asyncapi::document(root)?)?;
     println!("{ASYNCAPI}: written");
+    fs::write(root.join(OPENAPI), openapi::document(root)?)?;
+    println!("{OPENAPI}: written");
     Ok(())
 }
 
@@ -102,6 +108,11 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     if fs::read_to_string(root.join(ASYNCAPI)).ok() != Some(asyncapi::document(root)?) {
         problems.push(format!("{ASYNCAPI} is out of date: run `cargo xtask docs --write`"));
     }
+
+    if fs::read_to_string(root.join(OPENAPI)).ok() != Some(openapi::document(root)?) {
+        problems.push(format!("{OPENAPI} is out of date: run `cargo xtask docs --write`"));
+    }
+    problems.extend(openapi::undescribed(&sources)?);
 
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
