@@ -173,6 +173,10 @@ pub enum KeysError {
     /// A task that verifies signatures ended before it was done.
     #[error("verification was cut off")]
     CutOff(#[source] tokio::task::JoinError),
+
+    /// The task that was to write a request ended before it said how that went.
+    #[error("what became of the request is not known")]
+    Unfinished(#[source] tokio::sync::oneshot::error::RecvError),
 }
 
 impl Fault for KeysError {
@@ -210,7 +214,7 @@ impl Fault for KeysError {
             Self::Database(error) => database_code(error),
             Self::ReadOnly(error) => error.code(),
             Self::RateLimited(error) => error.code(),
-            Self::Redis(_) | Self::CutOff(_) => Code::Unavailable,
+            Self::Redis(_) | Self::CutOff(_) | Self::Unfinished(_) => Code::Unavailable,
             Self::DamagedChain(_) | Self::Damaged(_) | Self::Signing(_) => Code::Internal,
         }
     }
@@ -252,7 +256,7 @@ impl Fault for KeysError {
             Self::ReadOnly(error) => error.reason(),
             Self::RateLimited(error) => error.reason(),
             Self::DamagedChain(_) | Self::Damaged(_) => "damaged",
-            Self::Signing(_) | Self::CutOff(_) => "internal",
+            Self::Signing(_) | Self::CutOff(_) | Self::Unfinished(_) => "internal",
         }
     }
 

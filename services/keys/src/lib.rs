@@ -148,6 +148,7 @@ pub async fn build(
         rules: Arc::new(Rules::new(&config)),
         waiting: Waiting::new(usize::try_from(config.mailbox.most_waiting).unwrap_or(usize::MAX)),
         population: Arc::new(Population::default()),
+        lifecycle: lifecycle.clone(),
         draining: lifecycle.draining(),
     };
     jobs::listen_for_messages(keys.clone(), &lifecycle);

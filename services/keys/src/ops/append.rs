@@ -3,6 +3,8 @@ use prost::Message as _;
 use sotto_identity::{ChainError, SignedOp, State, decode_op, link_hash, replay};
 use sotto_ids::{AccountUuid, DeviceAddress, DeviceId};
 use sotto_kit::auth::{AuthError, Caller};
+use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use super::{
     Keys,
@@ -74,7 +76,7 @@ impl Keys {
                 Plan::Held => return Ok(found.head),
                 Plan::Moved => return Err(head_moved(found.head)),
                 Plan::Extend { before, links } => {
-                    if let Some(head) = self.write_links(found.head, &before, &links).await? {
+                    if let Some(head) = self.write_to_the_end(found.head, before, links).await? {
                         return Ok(head);
                     }
                 }
@@ -118,6 +120,24 @@ impl Keys {
             Ok(Plan::Extend { before, links })
         })
         .await
+    }
+
+    /// Writes in a task of its own: a caller that hangs up after the commit must not keep
+    /// from the others what they have to hear of it.
+    async fn write_to_the_end(
+        &self,
+        from: Head,
+        before: Box<State>,
+        links: Vec<Link>,
+    ) -> Result<Option<Head>, KeysError> {
+        let keys = self.clone();
+        let (done, written) = oneshot::channel();
+        let write = async move {
+            // Nobody waits for it any more where the caller has gone.
+            drop(done.send(keys.write_links(from, &before, &links).await));
+        };
+        self.lifecycle.spawn("keys.append", write.in_current_span());
+        written.await.map_err(KeysError::Unfinished)?
     }
 
     /// `None` where the head is not `from` any more; nothing is written then.

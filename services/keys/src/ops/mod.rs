@@ -20,7 +20,7 @@ mod register;
 
 use std::sync::Arc;
 
-use sotto_kit::{clock::SharedClock, limits::SharedLimiter};
+use sotto_kit::{clock::SharedClock, lifecycle::Lifecycle, limits::SharedLimiter};
 use sotto_store::{device_changes::DeviceChanges, notices::Notices, redis::Redis};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,7 @@ pub(crate) struct Keys {
     pub(crate) rules: Arc<Rules>,
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) population: Arc<Population>,
+    pub(crate) lifecycle: Lifecycle,
     /// From here on, requests that wait are answered with what there is.
     pub(crate) draining: CancellationToken,
 }

@@ -70,6 +70,32 @@ async fn a_revoked_device_loses_its_socket(db: PgPool) {
     assert_eq!(next(&mut notices).await, Notice::Revoked { connection: 7 });
 }
 
+/// I-7. It fails where what follows a commit is part of the request, which ends with its
+/// connection.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_revoked_device_loses_its_socket_though_whoever_revoked_it_has_hung_up(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let mut alice = keys.person().await;
+    let added = alice.add_device(2, false);
+    keys.append(&alice, &[added]).await.ok();
+    let mut notices = keys.connect(&alice, 2).await;
+    let mut holder = keys.db.begin().await.unwrap();
+    sqlx::query("SELECT FROM keys.accounts FOR UPDATE").execute(&mut *holder).await.unwrap();
+
+    let revoked = alice.revoke_device(2);
+    let waits_for_the_row = || async {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        sqlx::query_scalar::<_, bool>(waiting).fetch_one(&keys.db).await.unwrap()
+    };
+    keys.append_and_hang_up(&alice, &[revoked], waits_for_the_row).await;
+    // The same worker may serve this one: by then it has seen that the other is gone.
+    keys.get("/nodeinfo/2.1").await.ok();
+    holder.rollback().await.unwrap();
+
+    assert_eq!(next(&mut notices).await, Notice::Revoked { connection: 7 });
+}
+
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn all_devices_that_a_recovery_revokes_lose_their_sockets(db: PgPool) {
     let keys = TestKeys::start(db).await;

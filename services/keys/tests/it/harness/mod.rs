@@ -25,6 +25,7 @@ use sotto_kit::{
 use sotto_proto::keys::keys_service_client::KeysServiceClient;
 use sotto_store::{places::Places, redis::Redis};
 use sqlx::PgPool;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tonic::transport::Channel;
 
 pub(crate) use answer::Answer;
@@ -297,6 +298,30 @@ impl TestKeys {
         let path = format!("/v1/accounts/{}/ops", person.id());
         let body = Some(json!({ "ops": ops }));
         self.call(Method::POST, &path, Some(&person.token), body).await
+    }
+
+    /// Sends ops of a person's own chain, and resets the connection once `until` holds: the
+    /// answer is never heard.
+    pub(crate) async fn append_and_hang_up<F: Future<Output = bool>>(
+        &self,
+        person: &Person,
+        ops: &[SignedOp],
+        until: impl Fn() -> F,
+    ) {
+        let ops: Vec<Value> = ops.iter().map(op_json).collect();
+        let body = json!({ "ops": ops }).to_string();
+        let host = self.url.trim_start_matches("http://");
+        let request = format!(
+            "POST /v1/accounts/{}/ops HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            person.id(),
+            person.token,
+            body.len()
+        );
+        let mut connection = TcpStream::connect(host).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        wait_until(until).await;
+        connection.set_zero_linger().unwrap();
     }
 
     /// Sends ops of a person's own chain without a token.
