@@ -160,6 +160,8 @@ impl Inbox {
         let envelopes = self.waiting.remove(&account).unwrap_or_default();
         match outcome {
             Ok(()) => self.take_in(envelopes, true).await,
+            // That says nothing of the sender.
+            Err(error) if error.is_of_the_store() => Err(error),
             Err(error) => {
                 let reason = error.reason().to_owned();
                 let acks = self

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sotto_ids::EnvelopeId;
-use sotto_proto::socket::{ClientFrame, ServerFrame, client_frame::Body};
+use sotto_proto::socket::{ClientFrame, Envelope, MessageClass, ServerFrame, client_frame::Body};
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, timeout, timeout_at},
@@ -88,9 +88,14 @@ struct Unacknowledged {
 }
 
 impl Unacknowledged {
-    /// Whether this one has not been delivered yet; from now on it has.
-    fn is_new(&self, id: EnvelopeId) -> bool {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
+    /// Whether this one has not been delivered yet; from now on it has. What the server
+    /// does not store it hands out once, and nobody acknowledges it.
+    fn note(&self, envelope: &Envelope) -> bool {
+        if envelope.class() == MessageClass::Ephemeral {
+            return true;
+        }
+        let mut waiting = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        EnvelopeId::try_from(envelope.id.as_ref()).is_ok_and(|id| waiting.insert(id))
     }
 
     fn settle(&self, ids: &[EnvelopeId]) {
@@ -129,12 +134,8 @@ async fn poll(
     let mut arrived = first;
     loop {
         let mut new = Vec::new();
-        for envelope in arrived.envelopes {
-            let id = EnvelopeId::try_from(envelope.id.as_ref());
-            if id.is_ok_and(|id| unacknowledged.is_new(id)) {
-                new.push(Delivered::Envelope(envelope));
-            }
-        }
+        let envelopes = arrived.envelopes.into_iter();
+        new.extend(envelopes.filter(|one| unacknowledged.note(one)).map(Delivered::Envelope));
         let brought_nothing = new.is_empty();
         new.extend(arrived.overflow.map(Delivered::QueueOverflow));
         if arrived.last && !drained {
@@ -220,5 +221,41 @@ async fn wait_for_socket(inner: &Inner, probe: Option<&Url>) {
             drop(timeout(tuning.retry_min, writer.close()).await);
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn envelope(class: MessageClass) -> Envelope {
+        let id = Uuid::from_u128(7 << 76 | 2 << 62).into_bytes().to_vec().into();
+        Envelope { id, class: class.into(), ..Envelope::default() }
+    }
+
+    #[test]
+    fn what_is_handed_out_again_is_delivered_once_until_it_is_acknowledged() {
+        let (unacknowledged, waiting) =
+            (Unacknowledged::default(), envelope(MessageClass::Unspecified));
+        assert!(unacknowledged.note(&waiting));
+        assert!(!unacknowledged.note(&waiting));
+
+        unacknowledged.settle(&[EnvelopeId::try_from(waiting.id.as_ref()).unwrap()]);
+
+        assert!(unacknowledged.is_empty());
+        assert!(unacknowledged.note(&waiting));
+    }
+
+    /// It fails where their acknowledgement, which never comes, is waited for: each
+    /// request for messages would then be made late.
+    #[test]
+    fn nobody_waits_for_the_acknowledgement_of_what_is_not_stored() {
+        let unacknowledged = Unacknowledged::default();
+
+        assert!(unacknowledged.note(&envelope(MessageClass::Ephemeral)));
+
+        assert!(unacknowledged.is_empty());
     }
 }

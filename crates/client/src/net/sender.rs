@@ -172,7 +172,7 @@ impl<'a> Sender<'a> {
                 self.flight.mismatch(peer, read_mismatch(&mismatch));
                 Answer::Encrypt
             }
-            Body::Error(error) => self.refused(error)?,
+            Body::Error(error) => self.refused(peer, error)?,
             _ => return None,
         };
         Some((seq, answer))
@@ -180,7 +180,7 @@ impl<'a> Sender<'a> {
 
     /// What a refusal means for the row; `None` where it is to be sent again as it
     /// is.
-    fn refused(&mut self, error: Error) -> Option<Answer> {
+    fn refused(&mut self, peer: AccountUuid, error: Error) -> Option<Answer> {
         let tuning = &self.inner.config.tuning;
         if error.reason == "clock_skew" && error.server_time_ms != 0 {
             self.inner.server_clock.set(error.server_time_ms);
@@ -192,11 +192,16 @@ impl<'a> Sender<'a> {
             tracing::debug!(reason = error.reason, "a send was refused");
             return Some(Answer::Failed { reason: error.reason });
         }
-        // Until then nothing at all is sent, so that what is refused goes first.
         let pause = Duration::from_millis(error.retry_after_ms.into());
         let pause = pause.min(tuning.retry_after_max);
         let pause = super::spread(pause, &mut self.inner.rng()).max(tuning.retry_min);
-        self.flight.pause(Instant::now(), pause);
+        if error.reason == "queue_full" {
+            // That is about this peer, and may last for weeks.
+            self.flight.halt(peer, Instant::now() + pause);
+        } else {
+            // Until then nothing at all is sent, so that what is refused goes first.
+            self.flight.pause(Instant::now(), pause);
+        }
         None
     }
 

@@ -156,9 +156,9 @@ fn answer_of(error: RestError) -> Result<Body, RestError> {
             retry_after_ms: as_u32(problem.retry_after_ms.unwrap_or_default()),
             server_time_ms: problem.server_time_ms.unwrap_or_default(),
         })),
-        RestError::Other(ClientError::Unavailable { retry_after: Some(after), .. }) => {
+        RestError::Other(ClientError::Unavailable { retry_after: Some(after), source }) => {
             Ok(Body::Error(Error {
-                reason: "unavailable".to_owned(),
+                reason: source.to_string(),
                 detail: String::new(),
                 retry_after_ms: as_u32(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)).max(1),
                 server_time_ms: 0,

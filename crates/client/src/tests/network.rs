@@ -8,7 +8,7 @@ use sotto_proto::socket::{
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::{Party, two};
+use super::{Party, server::Server, two};
 use crate::{
     Client, ClientConfig, Event, EventStream, FixedToken, StoreKey,
     net::{
@@ -168,6 +168,43 @@ async fn a_server_that_is_read_only_or_has_had_enough_is_asked_again() {
     client.close().await;
 }
 
+/// It fails where a full queue pauses all sending, as a server that has had enough does:
+/// one contact who never comes back would then hold up the messages to everybody.
+#[tokio::test]
+async fn a_peer_whose_queue_is_full_holds_up_nobody_else() {
+    let (alice, bob) = two().await;
+    let carol = Party::new().await;
+    alice.meet(&carol).await;
+    alice.open_session(&carol).await;
+    let client = client(&alice).await;
+    client.send_text(bob.account, "are you there?").await.unwrap();
+    let mut sending = Sending::start(&client);
+
+    let (frame, first) = sending.next().await;
+    sending.refuse(frame, "queue_full", 60_000, 0).await;
+    client.send_text(bob.account, "hello?").await.unwrap();
+    client.send_text(carol.account, "hello").await.unwrap();
+    let (_, next) = sending.next().await;
+
+    assert_eq!(first.recipient, bob.account.uuid().as_bytes().as_slice());
+    assert_eq!(next.recipient, carol.account.uuid().as_bytes().as_slice());
+    client.close().await;
+}
+
+#[tokio::test]
+async fn a_peer_whose_queue_was_full_is_tried_again() {
+    let (client, _alice, bob) = alice().await;
+    client.send_text(bob.account, "hello").await.unwrap();
+    let mut sending = Sending::start(&client);
+
+    let (frame, first) = sending.next().await;
+    sending.refuse(frame, "queue_full", 1, 0).await;
+    let (_, second) = sending.next().await;
+
+    assert_eq!(first, second);
+    client.close().await;
+}
+
 #[tokio::test]
 async fn a_lost_connection_means_the_same_bytes_again() {
     let (client, _alice, bob) = alice().await;
@@ -319,5 +356,30 @@ async fn a_sender_who_cannot_be_looked_up_yet_holds_up_nobody_else() {
     let Event::Message(message) = told else { panic!("no message: {told:?}") };
     assert_eq!(message.body.text(), Some("hello"));
     assert!(receiving.acks.try_recv().is_err(), "the stranger's stay at the server");
+    client.close().await;
+}
+
+/// I-2. It fails where a store that has failed counts against the sender: all that waits
+/// for the chain would be acknowledged, and be gone.
+#[tokio::test]
+async fn what_comes_while_the_store_fails_stays_at_the_server() {
+    let (stranger, bob, server) = (Party::new().await, Party::new().await, Server::start().await);
+    stranger.meet(&bob).await;
+    stranger.open_session(&bob).await;
+    let sends = stranger.say(&bob, &["who am I?", "and again"]).await;
+    let envelopes = bob.envelopes(&stranger, &sends);
+    let ops = stranger.ops().await;
+    server.state().chains.insert(stranger.account, ops);
+    let client = client_with(&bob, |config| config.rest = server.url.parse().unwrap()).await;
+    let no_chain_can_be_stored = "ALTER TABLE chain_ops RENAME TO elsewhere";
+    client.inner.vault.run(|tx| Ok(tx.db.execute_batch(no_chain_can_be_stored)?)).await.unwrap();
+
+    let mut receiving = Receiving::start(&client);
+    for envelope in envelopes {
+        receiving.deliver(Delivered::Envelope(envelope)).await;
+    }
+
+    let acknowledged = timeout(PATIENCE, receiving.acks.recv()).await.unwrap();
+    assert_eq!(acknowledged, None, "the connection ends");
     client.close().await;
 }
