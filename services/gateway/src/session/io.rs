@@ -21,6 +21,8 @@ pub(crate) enum Input {
     },
     /// The peer has sent a frame of the protocol.
     Frame(ClientFrame),
+    /// The peer has sent a ping, a pong, or a part of a message.
+    Heard,
     /// The peer has sent something else.
     Refused(CloseCode),
     /// The answer to [`Action::Verify`].

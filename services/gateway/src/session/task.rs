@@ -188,14 +188,10 @@ impl<T: Transport> Session<T> {
                 Input::Refused(CloseCode::WrongFrameKind)
             }
             Ok(Incoming::Ping(payload)) => {
-                self.machine.alive();
                 self.outbox.pong(&payload);
-                return Ok(());
+                Input::Heard
             }
-            Ok(Incoming::Pong) => {
-                self.machine.alive();
-                return Ok(());
-            }
+            Ok(Incoming::Pong | Incoming::Part) => Input::Heard,
             Ok(Incoming::Close) => {
                 self.outbox.close_back();
                 return Err(Ending::Peer);

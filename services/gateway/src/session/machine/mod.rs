@@ -125,7 +125,13 @@ impl Machine {
             Input::Frame(frame) => {
                 self.heard_at_ms = now_ms;
                 self.missed_pings = 0;
-                self.take(frame, now_ms, out);
+                if self.keeps_pace(now_ms, out) {
+                    self.take(frame, now_ms, out);
+                }
+            }
+            Input::Heard => {
+                self.missed_pings = 0;
+                self.keeps_pace(now_ms, out);
             }
             Input::Refused(code) => self.close(code, 0, out),
             Input::Crowded { in_reply_to, retry_after } => {
@@ -141,7 +147,7 @@ impl Machine {
         self.arrange_wake(now_ms, out);
     }
 
-    /// The peer has answered a ping, or cannot be heard since nobody listens.
+    /// The peer cannot be heard, since nobody listens.
     pub(crate) fn alive(&mut self) {
         self.missed_pings = 0;
     }
@@ -152,11 +158,17 @@ impl Machine {
         self.pending_sends < self.setup.session.max_pending_sends
     }
 
+    /// Counts a frame of whatever kind. Closes the socket where it is one too many.
+    fn keeps_pace(&mut self, now_ms: u64, out: &mut Actions) -> bool {
+        let taken = self.frames.take(now_ms);
+        if let Err(wait) = taken {
+            self.close(CloseCode::TooManyFrames, saturate(millis(wait)), out);
+        }
+        taken.is_ok()
+    }
+
     fn take(&mut self, frame: ClientFrame, now_ms: u64, out: &mut Actions) {
         let ClientFrame { id, body } = frame;
-        if let Err(wait) = self.frames.take(now_ms) {
-            return self.close(CloseCode::TooManyFrames, saturate(millis(wait)), out);
-        }
         match body {
             Some(client_frame::Body::Authenticate(shown)) => self.verify(id, shown.token, out),
             Some(client_frame::Body::Resume(shown)) => self.resume(id, &shown.ticket, out),

@@ -43,6 +43,25 @@ fn a_socket_that_floods_is_closed_and_told_to_wait() {
     assert_closed(&actions, CloseCode::TooManyFrames);
 }
 
+/// I-6. Caught with pings, pongs and parts of messages that nobody counts: half a million
+/// of them in ten seconds, each ping answered.
+#[test]
+fn a_flood_of_pings_and_pongs_is_a_flood_too() {
+    for with_token in [true, false] {
+        let mut script = if with_token { Script::live() } else { Script::new() };
+        if !with_token {
+            script.feed(Input::Opened { token: None });
+        }
+        for number in 0..5_000 {
+            assert!(script.feed(Input::Heard).is_empty(), "{number}");
+        }
+
+        let actions = script.feed(Input::Heard);
+
+        assert_closed(&actions, CloseCode::TooManyFrames);
+    }
+}
+
 #[test]
 fn a_flood_before_a_token_is_a_flood() {
     let mut script = Script::new();
