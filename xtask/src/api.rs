@@ -24,11 +24,7 @@ pub(crate) fn install_fuzzer(root: &Path) -> anyhow::Result<()> {
 /// Holds a running server against `openapi.json`, with requests that are made up from it.
 pub(crate) fn fuzz(root: &Path) -> anyhow::Result<()> {
     install_fuzzer(root)?;
-    workspace::run(workspace::cargo(root).args([
-        "build",
-        "--package=sotto-server",
-        "--bin=sotto",
-    ]))?;
+    workspace::run(workspace::cargo(root).args(["build", "--bin=sotto"]))?;
     let test =
         ["test", "--package=sotto-e2e", "--test=api", "--", "--test-threads=1", "--nocapture"];
     workspace::run(workspace::cargo(root).args(test))

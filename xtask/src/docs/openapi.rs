@@ -13,13 +13,13 @@ use syn::{
 use super::Source;
 use crate::workspace;
 
-/// The document as it has to be.
+/// The document as it has to be. No package is named, so that nothing is built otherwise
+/// than for the tests.
 pub(super) fn document(root: &Path) -> anyhow::Result<String> {
     workspace::output(workspace::cargo(root).args([
         "run",
         "--quiet",
         "--locked",
-        "--package=sotto-server",
         "--bin=sotto",
         "--",
         "openapi",
