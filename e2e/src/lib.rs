@@ -3,6 +3,8 @@
 
 pub mod front;
 pub mod person;
+pub mod raw;
+pub mod rows;
 pub mod spans;
 
 pub use front::{Answer, Front};

@@ -125,6 +125,12 @@ impl App {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
     }
 
+    /// Itself, signing in the name of another app.
+    #[must_use]
+    pub fn posing_as(&self, id: &str) -> Self {
+        Self { id: id.to_owned(), kid: self.kid.clone(), key: self.key.clone() }
+    }
+
     /// The secret of its key, to be searched for.
     pub fn secret(&self) -> [u8; 32] {
         self.key.to_bytes()

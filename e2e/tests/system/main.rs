@@ -2,8 +2,11 @@
 //! messages replicas, real Postgres and Redis.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod access;
 mod account_commands;
+mod bad_input;
 mod commands;
+mod contract;
 mod conversations;
 mod crashes;
 mod devices;

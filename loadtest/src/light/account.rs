@@ -90,14 +90,19 @@ impl Account {
         self.devices.get(usize::from(id.as_u8()).checked_sub(1)?)
     }
 
-    /// An op that may come next, signed by whoever has to: the recovery key for another
-    /// recovery set, the account key for anything else. It is not part of the chain yet.
+    /// An op that may come next, signed. It is not part of the chain yet.
     pub fn next(&self, body: Body, now_ms: u64) -> SignedOp {
-        let key = match &body {
-            Body::SetRecovery(_) => &self.recovery_key,
+        self.sign(&self.state.next_op(body, now_ms))
+    }
+
+    /// Signs an op, of whatever account: another recovery set with the recovery key,
+    /// anything else with the account key.
+    pub fn sign(&self, op: &Op) -> SignedOp {
+        let key = match &op.body {
+            Some(Body::SetRecovery(_)) => &self.recovery_key,
             _ => &self.account_key,
         };
-        sign(&self.state.next_op(body, now_ms), &[key])
+        sign(op, &[key])
     }
 
     /// Makes an op the newest of the chain.

@@ -110,11 +110,7 @@ impl DeviceKeys {
     /// # Errors
     ///
     /// When libsignal does not sign.
-    pub fn kyber(
-        &self,
-        key_id: u32,
-        rng: &mut (impl Rng + CryptoRng),
-    ) -> anyhow::Result<Value> {
+    pub fn kyber(&self, key_id: u32, rng: &mut (impl Rng + CryptoRng)) -> anyhow::Result<Value> {
         let pair = kem::KeyPair::generate(kem::KeyType::Kyber1024, rng);
         self.signed(key_id, &pair.public_key.serialize(), rng)
     }
