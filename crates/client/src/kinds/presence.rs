@@ -19,6 +19,11 @@ use crate::{
 /// Last seen is said to the hour.
 const LAST_SEEN_MS: u64 = 3_600_000;
 
+/// Ephemeral contents for a device that says nothing itself. Each is a step of the ratchet,
+/// whether it arrives or not, and a receiver gives up at 25,000 steps that it missed: the
+/// messages that wait for a device have to find room in these too.
+const MOST_UNHEARD: u64 = 10_000;
+
 /// Sets what a contact may see of us, here and on one's other devices.
 pub(crate) fn grant(
     tx: &mut Tx<'_>,
@@ -61,7 +66,8 @@ pub(crate) fn announce(
 }
 
 /// Encrypts something that is not worth keeping; `None` where there is not a session
-/// with each device that has seen something that counts.
+/// with each device that has seen something that counts, or one of them has not been heard
+/// of for too many of these.
 fn seal(
     tx: &mut Tx<'_>,
     to: AccountUuid,
@@ -77,7 +83,9 @@ fn seal(
         return Ok(None);
     }
     for (device, _) in targets {
-        if !sessions::is_counted(tx.db, device)? {
+        if !sessions::is_counted(tx.db, device)?
+            || sessions::unheard(tx.db, device)? >= MOST_UNHEARD
+        {
             return Ok(None);
         }
     }
@@ -85,6 +93,9 @@ fn seal(
     let messages = encrypt::for_account(tx, &own, &state, &pad(content.encode()))?;
     if messages.is_empty() {
         return Ok(None);
+    }
+    for (device, _) in encrypt::targets(&own, &state, tx.now_ms) {
+        sessions::count_unheard(tx.db, device)?;
     }
     Ok(Some(pb::Send {
         client_msg_id: client_msg_id(tx, server_now_ms)?.as_bytes().to_vec().into(),

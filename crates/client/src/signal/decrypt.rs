@@ -107,6 +107,7 @@ fn finish(
     match decrypted {
         Ok(plaintext) => {
             sessions::set_acknowledged(tx.db, sender, true)?;
+            sessions::heard(tx.db, sender)?;
             Ok(Opened::Plain { plaintext, before_it })
         }
         Err(SignalProtocolError::DuplicatedMessage(..)) => Ok(Opened::Duplicate),

@@ -52,6 +52,24 @@ async fn nothing_is_said_to_whom_nothing_was_granted() {
     assert_eq!(alice.announces(true).await.len(), 1);
 }
 
+/// I-2. It fails where somebody is told without end: after 25,000 of these, which is
+/// seventeen days of heartbeats, a device that was away reads nothing any more.
+#[tokio::test]
+async fn a_device_that_says_nothing_is_not_told_without_end() {
+    let (alice, bob) = acquainted().await;
+    alice.lets_see(&bob, true, true).await;
+    let almost_all = "UPDATE sessions SET unheard = 9999";
+    alice.vault.run(|tx| Ok(tx.db.execute_batch(almost_all)?)).await.unwrap();
+
+    assert!(alice.types(&bob).await.is_some());
+    assert!(alice.types(&bob).await.is_none(), "each counts");
+    assert!(alice.announces(true).await.is_empty());
+
+    let back = bob.say(&alice, &["I am back"]).await;
+    alice.receive(&bob, &back).await;
+    assert!(alice.types(&bob).await.is_some());
+}
+
 #[tokio::test]
 async fn what_is_said_holds_for_two_heartbeats_unless_it_is_said_again() {
     let (alice, mut bob) = acquainted().await;

@@ -9,8 +9,12 @@ use zeroize::Zeroizing;
 use crate::{ClientError, StoreKey};
 
 /// The schema's versions, in order; `user_version` says how many are in place.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// How long a process that is about to end may still have the file.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(2);

@@ -91,3 +91,27 @@ pub(crate) fn is_counted(db: &Connection, with: DeviceAddress) -> rusqlite::Resu
     )?
     .query_row((with.account.as_bytes(), u32::from(with.device)), |row| row.get(0))
 }
+
+/// An ephemeral content was encrypted for the device.
+pub(crate) fn count_unheard(db: &Connection, with: DeviceAddress) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE sessions SET unheard = unheard + 1 WHERE uuid = ?1 AND device = ?2")?
+        .execute((with.account.as_bytes(), u32::from(with.device)))?;
+    Ok(())
+}
+
+/// How many were since the device was last heard of.
+pub(crate) fn unheard(db: &Connection, with: DeviceAddress) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT unheard FROM sessions WHERE uuid = ?1 AND device = ?2")?
+        .query_row((with.account.as_bytes(), u32::from(with.device)), |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+/// The device was heard of.
+pub(crate) fn heard(db: &Connection, with: DeviceAddress) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE sessions SET unheard = 0 WHERE uuid = ?1 AND device = ?2 AND unheard <> 0",
+    )?
+    .execute((with.account.as_bytes(), u32::from(with.device)))?;
+    Ok(())
+}
