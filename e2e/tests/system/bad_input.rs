@@ -54,6 +54,7 @@ async fn every_kind_of_wrong_input_gets_its_name_and_changes_no_row() {
     }
 
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(scene.is_link_as_before().await, "what is in no row either");
     // Nobody says when an acknowledgement was worked through, but they are in order.
     scene.send_and_acknowledge_one_more().await;
     let after = rows().await;

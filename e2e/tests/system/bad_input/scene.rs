@@ -85,9 +85,7 @@ impl Scene {
         assert_eq!(raw.open(None).await.enter(resume).await, "served");
 
         let link = raw.open_link().await;
-        let ask = Ask::new(Method::PUT, format!("/v1/link/{link}/request"));
-        let ask = ask.bytes("application/octet-stream", "sealed");
-        assert_eq!(raw.ask(ask).await.word(), "204");
+        assert_eq!(raw.ask(leave(&link)).await.word(), "204");
 
         let mut scene = Self {
             raw,
@@ -141,6 +139,14 @@ impl Scene {
         .await;
     }
 
+    /// Whether the mailbox has the message that was left in it, and no other. The same
+    /// message again is no second one.
+    pub(super) async fn is_link_as_before(&self) -> bool {
+        let first = self.raw.ask(leave(&self.link)).await.word();
+        let second = Ask::new(Method::GET, format!("/v1/link/{}/answer", self.link));
+        (first, self.raw.ask(second).await.word()) == ("204".to_owned(), "204".to_owned())
+    }
+
     async fn fill_frank(&self) {
         wait_for(PATIENCE, "a full queue", async || {
             let mut letter = self.frank.letter(&[1]);
@@ -168,4 +174,10 @@ impl Scene {
         let query = sqlx::query_scalar(query).bind(Uuid::from_bytes(*account.as_bytes()));
         query.fetch_optional(&mut db).await.unwrap()
     }
+}
+
+/// Leaves a message in the first slot.
+fn leave(link: &str) -> Ask {
+    let ask = Ask::new(Method::PUT, format!("/v1/link/{link}/request"));
+    ask.bytes("application/octet-stream", "sealed")
 }
