@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 
 import { signal } from './libsignal.mjs';
+import { pad, unpad } from './padding.mjs';
 import { Content, decode, encode } from './protos.mjs';
 import { base64, fromBase64 } from './rest.mjs';
 import { replay, uuidBytes, uuidText } from './sigchain.mjs';
@@ -17,7 +18,7 @@ const TYPES = {
 };
 const MAX_ATTEMPTS = 3;
 
-/** Emits `message` with `{from, device, text, counter, id}` for each one that arrives. */
+/** Emits `message` with `{from, device, text, counter, id}` for each text that arrives. */
 export class Messenger extends EventEmitter {
   #device;
   #rest;
@@ -50,7 +51,7 @@ export class Messenger extends EventEmitter {
     const contact = await this.#contact(account);
     const counter = (this.#counters.get(contact.uuid) ?? 0) + 1;
     const own = await this.#contact(this.#device.account.uuid);
-    const content = encode(Content, {
+    const content = pad(encode(Content, {
       v: 1,
       message_id: uuidV7(),
       counter,
@@ -58,7 +59,7 @@ export class Messenger extends EventEmitter {
       sender_head: headOf(own),
       recipient_head: headOf(contact),
       text: { body: text },
-    });
+    }));
     const clientMsgId = base64(uuidV7());
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const answer = await this.#socket.request({
@@ -131,8 +132,9 @@ export class Messenger extends EventEmitter {
   async #take(envelope) {
     const from = await this.#contact(uuidText(fromBase64(envelope.sender)));
     const plaintext = await this.#decrypt(from, envelope);
-    const content = decode(Content, Buffer.from(plaintext));
-    if (content.v !== 1 || content.body !== 'text') throw new Error('a content of another kind');
+    const content = decode(Content, unpad(Buffer.from(plaintext)));
+    // Receipts come too, and what else this client does not show.
+    if (content.v !== 1 || content.body !== 'text') return;
     await this.#compareHeads(from, content);
     this.emit('message', {
       from: from.text,
