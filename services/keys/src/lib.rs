@@ -124,7 +124,7 @@ pub async fn build(
     stores: Stores,
 ) -> Result<RoleParts, BuildError> {
     metrics::describe();
-    let Context { lifecycle, clock, domain, limits, .. } = context.clone();
+    let Context { lifecycle, clock, domain, limits, read_only } = context.clone();
     let Stores { db, redis, places } = stores;
     let auth = config.auth;
     let apps = Apps::new(apps, domain.clone(), auth, config.jwks, &clock, &lifecycle)?;
@@ -145,6 +145,7 @@ pub async fn build(
         clock: Arc::clone(&clock),
         domain: shared_domain,
         limits,
+        read_only,
         rules: Arc::new(Rules::new(&config)),
         waiting: Waiting::new(usize::try_from(config.mailbox.most_waiting).unwrap_or(usize::MAX)),
         population: Arc::new(Population::default()),

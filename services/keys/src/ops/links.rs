@@ -124,6 +124,8 @@ impl Keys {
     ) -> Result<(), KeysError> {
         let mut bound = db::bindings::find_account(user, &mut *db).await?;
         if bound.is_none() {
+            // Logging in goes on during maintenance, but for the first time.
+            self.read_only.check()?;
             db::bindings::insert(user, account, now_ms, &mut *db).await?;
             bound = db::bindings::find_account(user, &mut *db).await?;
         }

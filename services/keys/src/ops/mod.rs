@@ -20,7 +20,9 @@ mod register;
 
 use std::sync::Arc;
 
-use sotto_kit::{clock::SharedClock, lifecycle::Lifecycle, limits::SharedLimiter};
+use sotto_kit::{
+    clock::SharedClock, lifecycle::Lifecycle, limits::SharedLimiter, read_only::ReadOnly,
+};
 use sotto_store::{device_changes::DeviceChanges, notices::Notices, redis::Redis};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +63,8 @@ pub(crate) struct Keys {
     pub(crate) domain: Arc<str>,
     /// For what a route does not know: accounts, pairs and apps.
     pub(crate) limits: SharedLimiter,
+    /// For what a route does not know: whether a login binds anybody.
+    pub(crate) read_only: ReadOnly,
     pub(crate) rules: Arc<Rules>,
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) population: Arc<Population>,

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
+use sotto_kit::read_only::Maintenance;
 use sqlx::PgPool;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::harness::{DOMAIN, NOW_MS, TestKeys, person::Person};
 
@@ -194,4 +195,28 @@ async fn a_login_needs_a_good_app_token(db: PgPool) {
     let token = keys.socialink.token_with("aud", "other.test".into());
 
     keys.try_log_in(&alice, &token, 1).await.refused(401, "app_token_wrong_audience");
+}
+
+/// I-9. Caught with no look at the switch where a user is bound: there are two bindings
+/// at the end of the maintenance.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn during_maintenance_users_log_in_but_nobody_is_bound(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let alice = keys.person().await;
+    let until_ms = Some(NOW_MS + 60_000);
+    keys.maintenance.send_replace(Some(Arc::new(Maintenance { reason: None, until_ms })));
+    let bindings = async || -> i64 {
+        let count = sqlx::query_scalar("SELECT count(*) FROM keys.bindings");
+        count.fetch_one(&keys.db).await.unwrap()
+    };
+
+    keys.try_log_in(&alice, &keys.socialink.token(&alice.user), 1).await.ok();
+    let elsewhere = keys.vignette.token("alice.elsewhere");
+    keys.try_log_in(&alice, &elsewhere, 1).await.refused(503, "read_only");
+    assert_eq!(bindings().await, 1);
+
+    keys.clock.advance(Duration::from_mins(1));
+    let elsewhere = keys.vignette.token("alice.elsewhere");
+    keys.try_log_in(&alice, &elsewhere, 1).await.ok();
+    assert_eq!(bindings().await, 2);
 }

@@ -20,12 +20,13 @@ use sotto_kit::{
     grpc,
     lifecycle::Lifecycle,
     limits::{SharedLimiter, Unlimited},
+    read_only::{Maintenance, ReadOnly},
     service::Context,
 };
 use sotto_proto::keys::keys_service_client::KeysServiceClient;
 use sotto_store::{places::Places, redis::Redis};
 use sqlx::PgPool;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::watch};
 use tonic::transport::Channel;
 
 pub(crate) use answer::Answer;
@@ -77,6 +78,8 @@ pub(crate) struct TestKeys {
     pub(crate) vignette: App,
     pub(crate) island: App,
     pub(crate) lifecycle: Lifecycle,
+    /// The read-only switch.
+    pub(crate) maintenance: watch::Sender<Option<Arc<Maintenance>>>,
     url: String,
     client: reqwest::Client,
 }
@@ -150,7 +153,9 @@ impl TestKeys {
         change(&mut registered);
         let lifecycle = Lifecycle::new();
         let context = Context::unlimited(lifecycle.clone(), clock.clone(), DOMAIN.to_owned());
-        let context = Context { limits, ..context };
+        let (maintenance, state) = watch::channel(None);
+        let read_only = ReadOnly::new(state, clock.clone());
+        let context = Context { limits, read_only, ..context };
         let stores = Stores {
             db: as_the_service_role(&db, connections, &lifecycle).await,
             redis: redis.clone(),
@@ -168,6 +173,7 @@ impl TestKeys {
             vignette,
             island,
             lifecycle,
+            maintenance,
             url: format!("http://{http_address}"),
             client: reqwest::Client::new(),
         }
