@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -143,6 +143,8 @@ struct Inner {
     source: Arc<dyn TokenKeys>,
     clock: SharedClock,
     asked_at_ms: AtomicU64,
+    /// Whether the set came when it was last asked for.
+    came: AtomicBool,
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -166,6 +168,7 @@ impl TokenVerifier {
             source,
             clock,
             asked_at_ms: AtomicU64::new(0),
+            came: AtomicBool::new(false),
             fetching: tokio::sync::Mutex::new(()),
         }))
     }
@@ -227,8 +230,14 @@ impl TokenVerifier {
         }
         // One fetch at a time; those who waited for it find that it is done.
         let _one_at_a_time = inner.fetching.lock().await;
-        if !inner.knows(kid) && inner.age_ms() >= millis(REFETCH_PAUSE) {
+        if inner.knows(kid) {
+            return Ok(());
+        }
+        if inner.age_ms() >= millis(REFETCH_PAUSE) {
             inner.fetch().await?;
+        } else if !inner.came.load(Ordering::Acquire) {
+            // It may well be a key of the set that did not come.
+            return Err(TokenKeysUnavailable("they were asked for a moment ago".into()).into());
         }
         Ok(())
     }
@@ -246,8 +255,11 @@ impl Inner {
 
     async fn fetch(&self) -> Result<(), TokenKeysUnavailable> {
         self.asked_at_ms.store(self.clock.now_ms(), Ordering::Release);
+        // Nor has it where whoever fetches it gives up.
+        self.came.store(false, Ordering::Release);
         let fetched = self.source.fetch().await?;
         self.keys.store(Arc::new(fetched.into_iter().map(TokenKey::into_known).collect()));
+        self.came.store(true, Ordering::Release);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 
@@ -193,4 +193,18 @@ async fn without_any_keys_the_answer_is_to_come_again() {
     scene.source.broken.store(true, Ordering::SeqCst);
 
     assert_eq!(reason(&scene, &sign(&header(), &claims(), 7)).await, "token_keys_unavailable");
+}
+
+/// It fails where those who waited for a fetch that came to nothing take their key for one
+/// that does not exist: a crowd would be told that its good tokens are worth nothing.
+#[tokio::test(start_paused = true)]
+async fn without_any_keys_a_crowd_is_to_come_again() {
+    let scene = scene();
+    scene.source.broken.store(true, Ordering::SeqCst);
+    let token = sign(&header(), &claims(), 7);
+
+    let crowd = futures_util::future::join_all((0..50).map(|_| reason(&scene, &token))).await;
+
+    assert!(crowd.iter().all(|reason| *reason == "token_keys_unavailable"), "{crowd:?}");
+    assert_eq!(scene.source.fetched.load(Ordering::SeqCst), 1);
 }
