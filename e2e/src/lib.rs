@@ -1,5 +1,8 @@
 //! Whole-system tests: real processes, real stores, the real client library, and
 //! nothing else. Here are the people who act in them; the stories are in `tests/`.
+//!
+//! Beside the people there are callers with real keys who say what no client would
+//! ([`raw`]), and the [`rows`] that show whether it changed anything.
 
 pub mod front;
 pub mod person;
