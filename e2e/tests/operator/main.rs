@@ -1,5 +1,5 @@
 //! What an operator sets on a running Sotto: limits, and maintenance.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
