@@ -18,7 +18,7 @@
 
 use sotto_ids::{
     DeviceId,
-    limits::{MAX_CHAIN_OPS, MAX_LIVE_DEVICES},
+    limits::{MAX_CHAIN_OPS, MAX_LIVE_DEVICES, RECOVERY_DEVICE_IDS, RECOVERY_OPS},
 };
 use sotto_proto::identity::{AddDevice, RevokeDevice, RotateAccount, SetHandle};
 
@@ -29,6 +29,9 @@ use crate::{
 
 /// How many device ids there are.
 pub(crate) const DEVICE_IDS: usize = 127;
+
+/// Where a chain ends for those who have the account key alone.
+const ORDINARY_OPS: u64 = MAX_CHAIN_OPS - RECOVERY_OPS;
 
 impl State {
     /// Goes on by one op. After an error the state is not to be used any more.
@@ -74,7 +77,10 @@ impl State {
         if op.prev != self.head.as_bytes() {
             return Err(ChainError::WrongPrev);
         }
-        if op.seq < MAX_CHAIN_OPS { Ok(()) } else { Err(ChainError::ChainTooLong) }
+        let recovers =
+            self.admin_due || matches!(op.body, Some(Body::Recover(_) | Body::SetRecovery(_)));
+        let end = if recovers { MAX_CHAIN_OPS } else { ORDINARY_OPS };
+        if op.seq < end { Ok(()) } else { Err(ChainError::ChainTooLong) }
     }
 
     pub(crate) fn verify_account_key(&self, signed: &SignedOp) -> Result<(), ChainError> {
@@ -88,7 +94,8 @@ impl State {
         body: &AddDevice,
     ) -> Result<(), ChainError> {
         let device = Device::check(body)?;
-        if self.devices.len() >= DEVICE_IDS {
+        let ids = if self.admin_due { DEVICE_IDS } else { DEVICE_IDS - RECOVERY_DEVICE_IDS };
+        if self.devices.len() >= ids {
             return Err(ChainError::DeviceIdsExhausted);
         }
         if self.devices.contains_key(&device.id) {
@@ -118,7 +125,7 @@ impl State {
             return Err(ChainError::LastAdmin);
         }
         let seq = self.seq.saturating_add(1);
-        if admin && seq.saturating_add(1) >= MAX_CHAIN_OPS {
+        if admin && seq.saturating_add(1) >= ORDINARY_OPS {
             // The rotation that has to follow would find no room.
             return Err(ChainError::ChainTooLong);
         }

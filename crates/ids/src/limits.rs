@@ -14,6 +14,13 @@ pub const MAX_OP_SIGNATURES: usize = 16;
 /// Ops of one chain.
 pub const MAX_CHAIN_OPS: u64 = 2_000;
 
+/// Ops at the end of a chain that are kept free for the recovery set, and for the device
+/// that a recovery has to add: whoever has the account key cannot fill them.
+pub const RECOVERY_OPS: u64 = 32;
+
+/// Device ids of an account that are kept free for devices that a recovery has to add.
+pub const RECOVERY_DEVICE_IDS: usize = 16;
+
 /// Endpoints of one account.
 pub const MAX_ENDPOINTS: usize = 16;
 

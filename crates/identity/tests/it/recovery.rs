@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use sotto_identity::{Body, ChainError, KeyKind, Recovery, State, build, replay};
-use sotto_ids::limits::MAX_CHAIN_OPS;
+use sotto_ids::limits::{MAX_CHAIN_OPS, RECOVERY_OPS};
 use sotto_proto::identity::{KeptDevice, Recover};
 
 use crate::harness::{Chain, device_id, genesis_op, kept, key, new_device, public, recovery, sign};
@@ -230,23 +230,46 @@ fn a_set_with_a_delay_does_nothing_yet() {
     assert_eq!(set(&Chain::open(), &set_with_delay, &[&by]), Err(ChainError::RecoveryDelayed));
 }
 
+/// Whoever has the account key can fill what is theirs, and holds no recovery up by it.
+/// Caught with the reserve of either taken out: no room is left then.
 #[test]
-fn a_recovery_that_nothing_could_follow_is_refused() {
+fn a_thief_leaves_room_for_recoveries_and_their_devices() {
     let mut chain = Chain::open();
-    for number in 2..=127 {
+    for number in 2..=111 {
         chain.add(number, false);
         chain.revoke(number);
     }
-    let recover = |chain: &Chain, keep: &[(u8, bool)]| {
-        chain.state.apply(&chain.recover_op(2, keep, &[1])).map(|_| ())
-    };
-    assert_eq!(recover(&chain, &[]), Err(ChainError::DeviceIdsExhausted));
-    assert_eq!(recover(&chain, &[(1, true)]), Ok(()));
-
-    let mut chain = Chain::open();
-    while chain.state.seq < MAX_CHAIN_OPS - 2 {
-        chain.set_handle("alice");
+    while chain.state.seq < MAX_CHAIN_OPS - RECOVERY_OPS - 1 {
+        chain.set_handle("mine_now");
     }
-    assert_eq!(recover(&chain, &[]), Err(ChainError::ChainTooLong));
-    assert_eq!(recover(&chain, &[(1, true)]), Ok(()));
+    let handle = chain.try_body(build::set_handle(&"alice".parse().unwrap()));
+    assert_eq!(handle, Err(ChainError::ChainTooLong));
+
+    // As often as there is room for two ops, and for ids: 16 times.
+    for round in 0..16 {
+        chain.recover(2 + round, &[]);
+        chain.add(112 + round, true);
+    }
+    assert_eq!(chain.live(), [127]);
+    let once_more = chain.state.apply(&chain.recover_op(40, &[], &[1])).map(|_| ());
+    assert_eq!(once_more, Err(ChainError::ChainTooLong));
+}
+
+#[test]
+fn a_recovery_that_no_device_could_follow_is_refused() {
+    let mut chain = Chain::open();
+    for number in 2..=111 {
+        chain.add(number, false);
+        chain.revoke(number);
+    }
+    for round in 0..16 {
+        chain.recover(2 + round, &[]);
+        chain.add(112 + round, true);
+    }
+    let recover = |chain: &Chain, keep: &[(u8, bool)]| {
+        chain.state.apply(&chain.recover_op(40, keep, &[1])).map(|_| ())
+    };
+
+    assert_eq!(recover(&chain, &[]), Err(ChainError::DeviceIdsExhausted));
+    assert_eq!(recover(&chain, &[(127, true)]), Ok(()));
 }
