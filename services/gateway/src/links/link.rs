@@ -26,7 +26,7 @@ pub(crate) enum TrySendError {
 impl Link {
     /// `key` names the replica; `credit` and `queue` bound what it takes at once. The
     /// receiver has what was put on the link.
-    pub(super) fn new(key: u64, credit: usize, queue: usize) -> (Arc<Self>, mpsc::Receiver<Item>) {
+    pub(crate) fn new(key: u64, credit: usize, queue: usize) -> (Arc<Self>, mpsc::Receiver<Item>) {
         let (items, received) = mpsc::channel(queue);
         let credit = Semaphore::new(credit.min(Semaphore::MAX_PERMITS));
         (Arc::new(Self { key, credit, items }), received)
@@ -34,6 +34,11 @@ impl Link {
 
     pub(super) fn key(&self) -> u64 {
         self.key
+    }
+
+    /// Whether it takes nothing any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.items.is_closed()
     }
 
     /// Puts an item on the link without waiting.

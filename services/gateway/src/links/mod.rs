@@ -41,7 +41,7 @@ impl Links {
         links.iter().max_by_key(|link| weight(device, link.key())).cloned()
     }
 
-    fn add(&self, link: &Arc<Link>) {
+    pub(crate) fn add(&self, link: &Arc<Link>) {
         self.0.rcu(|links| {
             let mut links = Vec::clone(links);
             links.push(link.clone());
@@ -51,7 +51,7 @@ impl Links {
         metrics::link_attached();
     }
 
-    fn remove(&self, link: &Arc<Link>) {
+    pub(crate) fn remove(&self, link: &Arc<Link>) {
         self.0.rcu(|links| {
             let mut links = Vec::clone(links);
             links.retain(|other| !Arc::ptr_eq(other, link));

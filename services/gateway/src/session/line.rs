@@ -21,7 +21,7 @@ use super::{
     uplink::Asker,
 };
 use crate::{
-    links::{Links, TrySendError},
+    links::{Link, Links, TrySendError},
     metrics::Meters,
 };
 
@@ -33,6 +33,9 @@ pub(crate) struct Line {
     device: DeviceAddress,
     asker: Asker,
     links: Arc<Links>,
+    /// The one that it took last. It stays with that for as long as it is attached: what
+    /// is asked through two replicas at once may be done in either order.
+    link: Option<Arc<Link>>,
     meters: Meters,
     waiting: Option<Waiting>,
     /// What comes after the one that waits.
@@ -52,9 +55,9 @@ impl Line {
         links: Arc<Links>,
         meters: Meters,
     ) -> Self {
-        let (waiting, backlog) = (None, VecDeque::new());
+        let (link, waiting, backlog) = (None, None, VecDeque::new());
         let asker = Asker::new(connection, identity);
-        Self { device: identity.device, asker, links, meters, waiting, backlog }
+        Self { device: identity.device, asker, links, link, meters, waiting, backlog }
     }
 
     /// Who asks.
@@ -105,9 +108,11 @@ impl Line {
     }
 
     fn put_now(&mut self, item: Item) -> Option<Event> {
-        let Some(link) = self.links.route(self.device) else {
+        let attached = self.link.take().filter(|link| !link.is_lost());
+        let Some(link) = attached.or_else(|| self.links.route(self.device)) else {
             return self.fail(&item);
         };
+        self.link = Some(Arc::clone(&link));
         match link.try_send(item) {
             Ok(()) => None,
             Err(TrySendError::Lost(item)) => self.fail(&item),
@@ -130,5 +135,43 @@ impl Line {
         };
         self.meters.unavailable.increment(1);
         Some(Event::Outcome { frame, result: unavailable() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_ids::{AccountId, DeviceId};
+    use sotto_proto::socket::Retract;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Caught with the link chosen anew for each item: of sixteen replicas that attach,
+    /// some are nearer to the device.
+    #[tokio::test]
+    async fn a_device_stays_with_its_replica_until_that_is_lost() {
+        let links = Arc::new(Links::default());
+        let (first, mut received) = Link::new(0, 100, 100);
+        links.add(&first);
+        let identity = Identity {
+            device: DeviceAddress::new(AccountId::new([7; 32]).uuid(), DeviceId::FIRST),
+            app: "socialink".to_owned(),
+            token_expires_at_ms: 0,
+        };
+        let mut line = Line::new(ConnectionId(1), &identity, links.clone(), Meters::new());
+        let retract = |line: &mut Line| line.put(|asker| asker.retract(1, Retract::default()));
+        assert!(retract(&mut line).is_none());
+
+        let others: Vec<(Arc<Link>, mpsc::Receiver<Item>)> =
+            (1..=16).map(|key| Link::new(key, 100, 100)).collect();
+        for (link, _) in &others {
+            links.add(link);
+        }
+        assert!(retract(&mut line).is_none());
+        assert!(received.recv().await.is_some() && received.recv().await.is_some());
+
+        drop(received);
+        links.remove(&first);
+        assert!(retract(&mut line).is_none(), "another replica takes it");
     }
 }
