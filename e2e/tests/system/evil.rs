@@ -172,16 +172,13 @@ async fn the_chain_of_somebody_else_ends_in_chain_of_another_account() {
     let bob = Person::register(&cluster, "vignette", "bob", 0).await;
     let mallory = Person::register(&cluster, "vignette", "mallory", 0).await;
 
-    let of_mallory = reqwest::get(format!(
-        "{}/v1/accounts/{}/ops?from=0",
-        cluster.rest_url(),
-        mallory.account
-    ))
-    .await
-    .unwrap()
-    .bytes()
-    .await
-    .unwrap();
+    let of_mallory =
+        reqwest::get(format!("{}/v1/accounts/{}/ops?from=0", cluster.rest_url(), mallory.account))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
     front.lie(move |answer| {
         if answer.path.contains("/ops") {
             answer.body = of_mallory.to_vec();

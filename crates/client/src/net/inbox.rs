@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::End;
 use crate::{
-    ClientError, ConnectionState, Event,
+    ClientError, ConnectionState, Distrust, Event,
     backoff::Backoff,
     chain::{self, Whose},
     client::Inner,
@@ -162,6 +162,9 @@ impl Inbox {
             Ok(()) => self.take_in(envelopes, true).await,
             // That says nothing of the sender.
             Err(error) if error.is_of_the_store() => Err(error),
+            // Nor does this: it may be a proxy that answered, or a database that lags. The
+            // envelopes are not acknowledged, so they come again.
+            Err(ClientError::Distrust(Distrust::Malformed | Distrust::Rollback)) => Ok(()),
             Err(error) => {
                 let reason = error.reason().to_owned();
                 let acks = self

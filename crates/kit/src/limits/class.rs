@@ -59,6 +59,7 @@ classes! {
     (Upload, "upload", Device, "A request that stores prekeys"),
     (Stock, "stock", Device, "A look at what prekeys of its own the server has"),
     (Lookup, "lookup", Address, "A handle that is looked up"),
+    (Document, "document", Address, "An identity document, for which a chain is replayed"),
     (LinkOpen, "link_open", Address, "A mailbox that is opened to link a device"),
     (Link, "link", Address, "A request to a mailbox for linking"),
     (Connect, "connect", Address, "A socket that is opened"),

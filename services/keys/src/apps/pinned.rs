@@ -125,6 +125,10 @@ impl PinnedKeys {
         if !inner.holds(kid) && inner.may_ask() {
             self.fetch(turn).await;
         }
+        // An old set says nothing of a key that may be new.
+        if !inner.holds(kid) && inner.failed_last() {
+            return Err(NoKeySet);
+        }
         inner.key(kid)
     }
 
@@ -150,6 +154,11 @@ impl Inner {
     fn key(&self, kid: &str) -> Result<Option<AppKey>, NoKeySet> {
         let keys = self.keys.load();
         keys.as_ref().map(|keys| keys.get(kid).cloned()).ok_or(NoKeySet)
+    }
+
+    /// Whether the last try to fetch the set came to nothing.
+    fn failed_last(&self) -> bool {
+        self.asked_at_ms.load(Ordering::Acquire) > self.fetched_at_ms.load(Ordering::Acquire)
     }
 
     fn is_due(&self) -> bool {

@@ -44,14 +44,14 @@ pub(super) fn routes(
     limits: &web::Data<SharedLimiter>,
     app: &mut ServiceConfig,
 ) {
-    for (path, route) in [
-        ("/.well-known/chat-identity", to(chat_identity)),
-        ("/.well-known/webfinger", to(webfinger)),
-        ("/.well-known/nodeinfo", to(nodeinfo_links)),
-        ("/nodeinfo/2.1", to(nodeinfo)),
+    for (path, route, class) in [
+        ("/.well-known/chat-identity", to(chat_identity), Class::Document),
+        ("/.well-known/webfinger", to(webfinger), Class::Lookup),
+        ("/.well-known/nodeinfo", to(nodeinfo_links), Class::Lookup),
+        ("/nodeinfo/2.1", to(nodeinfo), Class::Lookup),
     ] {
         let for_all = DefaultHeaders::new().add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-        let route = route.wrap(limited(Class::Lookup)).wrap(for_all);
+        let route = route.wrap(limited(class)).wrap(for_all);
         app.service(http::Endpoint::at(path).data(keys.clone()).data(limits.clone()).get(route));
     }
 }

@@ -144,3 +144,21 @@ async fn before_the_first_set_the_answer_is_to_come_again(db: PgPool) {
     scene.keys.clock.advance(Duration::from_secs(30));
     scene.register().await.created();
 }
+
+/// Caught with the old set asked all the same: it knows no new key, and said so for good.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_new_key_of_an_app_that_cannot_be_asked_is_to_come_again(db: PgPool) {
+    let scene = Scene::start(db).await;
+    scene.register().await.created();
+    let (jwk, token) = scene.next_key();
+    scene.server.say(500, "");
+    scene.keys.clock.advance(Duration::from_secs(30));
+
+    for _ in 0..3 {
+        scene.register_by(&token).await.refused(503, "app_keys_unavailable");
+    }
+
+    scene.server.publish(&[jwk]);
+    scene.keys.clock.advance(Duration::from_secs(30));
+    scene.register_by(&token).await.created();
+}
