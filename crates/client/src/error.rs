@@ -30,6 +30,20 @@ pub enum ClientError {
     #[error("a name is a handle, or `acct:` and 52 characters")]
     MalformedName,
 
+    /// Have the code shown and scanned again.
+    #[error("this is no verification code")]
+    MalformedCode,
+
+    /// Scan the code that the contact shows for you: this one was made by somebody else,
+    /// or for somebody else.
+    #[error("the verification code is of another account")]
+    CodeOfAnotherAccount,
+
+    /// Have the contact make a new code while they can reach their server. Where that one
+    /// is older too, something was changed on their account that they do not know of.
+    #[error("the verification code was made before the newest change of the account")]
+    CodeOlder,
+
     /// Shorten the text, or write something.
     #[error("a text has 1 to {MAX_TEXT_CHARS} characters, not {characters}")]
     TextLength {
@@ -216,6 +230,23 @@ pub enum Distrust {
     )]
     LinkSwapped,
 
+    /// The identity document says something else than the chain, which counts.
+    #[error("the server's identity document contradicts the chain in `{field}`")]
+    DocumentMismatch {
+        /// The first member that differs.
+        field: &'static str,
+    },
+
+    /// Somebody stands between the two, or had been replaced: an account key in the
+    /// contact's code is another one than is seen here.
+    #[error("the verification code has another account key than is seen here")]
+    CodeDiffers,
+
+    /// The chain that is served here does not have the op that is the newest for the
+    /// contact themselves: the two are shown different chains.
+    #[error("the verification code names an op that the contact's chain does not have")]
+    CodeForked,
+
     /// Bytes that are no key, or no answer to the request.
     #[error("the server sent something malformed")]
     Malformed,
@@ -235,6 +266,9 @@ impl Distrust {
             Self::LowOrderKey => "low_order_key",
             Self::BadSignature => "bad_prekey_signature",
             Self::LinkSwapped => "link_swapped",
+            Self::DocumentMismatch { .. } => "document_mismatch",
+            Self::CodeDiffers => "code_differs",
+            Self::CodeForked => "code_forked",
             Self::Malformed => "malformed_answer",
         }
     }
@@ -250,6 +284,9 @@ impl ClientError {
             Self::OtherPhrase => "other_phrase",
             Self::MalformedPhrase => "malformed_phrase",
             Self::MalformedName => "malformed_name",
+            Self::MalformedCode => "malformed_code",
+            Self::CodeOfAnotherAccount => "code_of_another_account",
+            Self::CodeOlder => "code_older",
             Self::TextLength { .. } => "text_length",
             Self::Limit(limit) => limit,
             Self::UnknownMessage => "unknown_message",

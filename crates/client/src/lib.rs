@@ -52,6 +52,7 @@ mod config;
 mod content;
 mod conversation;
 mod device_request;
+mod document;
 mod draft;
 mod error;
 mod event;
@@ -74,6 +75,7 @@ mod safety;
 mod signal;
 mod token;
 mod vault;
+mod verification;
 mod view;
 
 #[cfg(test)]
@@ -85,6 +87,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::{ClientConfig, OnIdentityChange, StoreKey, Transport, Tuning};
 pub use conversation::{Conversation, ConversationId};
 pub use device_request::DeviceRequest;
+pub use document::{IdentityDevice, IdentityDocument};
 pub use draft::{DeleteFor, Draft};
 pub use error::{ClientError, Distrust};
 pub use event::{ConnectionState, Event, EventStream};
@@ -98,4 +101,7 @@ pub use safety::SafetyNumber;
 pub use sotto_identity::{Endpoint, EndpointKind, Evidence, EvidenceError};
 pub use sotto_ids as ids;
 pub use token::{FixedToken, TokenProvider};
-pub use view::{Chain, ChainDevice, ChainOp, Contact, Me, PeerName, Phase, PrekeyCount};
+pub use verification::VerificationCode;
+pub use view::{
+    Chain, ChainDevice, ChainOp, Contact, Me, PeerName, Phase, PrekeyCount, PublicName,
+};

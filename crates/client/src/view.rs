@@ -1,6 +1,6 @@
 //! What the client shows of accounts: plain data, already verified.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use sotto_ids::{AccountId, AccountUuid, DeviceId, Handle};
 
@@ -88,6 +88,54 @@ impl From<AccountId> for PeerName {
 impl From<Handle> for PeerName {
     fn from(handle: Handle) -> Self {
         Self::Handle(handle)
+    }
+}
+
+/// A handle as people tell it to each other: `alice`, `@alice`, or with its home,
+/// `alice@chat.example`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicName {
+    /// The handle.
+    pub handle: Handle,
+    /// The domain of its home server in lower case; without it, that of one's own.
+    pub domain: Option<String>,
+}
+
+/// Bytes of the longest domain, as in DNS.
+const MAX_DOMAIN: usize = 253;
+
+impl FromStr for PublicName {
+    type Err = ClientError;
+
+    fn from_str(text: &str) -> Result<Self, ClientError> {
+        let text = text.strip_prefix('@').unwrap_or(text);
+        let (handle, domain) = match text.split_once('@') {
+            Some((handle, domain)) => (handle, Some(domain)),
+            None => (text, None),
+        };
+        let is_domain = |domain: &str| {
+            (1..=MAX_DOMAIN).contains(&domain.len())
+                && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
+        };
+        if !domain.is_none_or(is_domain) {
+            return Err(ClientError::MalformedName);
+        }
+        Ok(Self {
+            handle: handle.parse().map_err(|_| ClientError::MalformedName)?,
+            domain: domain.map(str::to_ascii_lowercase),
+        })
+    }
+}
+
+impl fmt::Debug for PublicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicName(..)")
+    }
+}
+
+impl From<Handle> for PublicName {
+    fn from(handle: Handle) -> Self {
+        Self { handle, domain: None }
     }
 }
 

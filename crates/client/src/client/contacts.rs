@@ -105,7 +105,10 @@ impl Client {
     }
 }
 
-fn find_contact(tx: &mut Tx<'_>, account: AccountId) -> Result<Option<Contact>, ClientError> {
+pub(super) fn find_contact(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+) -> Result<Option<Contact>, ClientError> {
     let known = chains::find(tx.db, tx.chains, account.uuid())?;
     Ok(known.map(|(known, state)| contact(&state, &known, tx.now_ms)))
 }

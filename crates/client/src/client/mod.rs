@@ -4,11 +4,13 @@ pub(crate) mod account;
 mod contacts;
 mod conversation;
 mod devices;
+mod document;
 mod history;
 pub(crate) mod identity;
 mod link;
 mod privacy;
 pub(crate) mod recover;
+mod verification;
 
 pub use link::PendingLink;
 

@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use reqwest::{Method, StatusCode};
+use serde_json::Value;
 use sotto_identity::SignedOp;
 use sotto_ids::{AccountId, DeviceId, Handle};
 
@@ -80,6 +81,17 @@ impl Rest {
         let path = ["accounts", &account.to_string(), "bundles"];
         let body = BundlesRequest { device_ids, have };
         Self::json(self.request(Method::POST, &path).bearer_auth(token).json(&body)).await
+    }
+
+    /// `GET /.well-known/chat-identity?handle=`. What it says is compared member by member,
+    /// so it stays JSON here.
+    pub(crate) async fn identity_document(&self, name: &str) -> Result<Value, ClientError> {
+        let request =
+            self.request_under(".well-known", Method::GET, &["chat-identity"], &[("handle", name)]);
+        match Self::json(request).await {
+            Err(error) if error.is("unknown_handle") => Err(ClientError::UnknownAccount),
+            answer => Ok(answer?),
+        }
     }
 
     /// `GET /v1/u/{handle}`.

@@ -75,9 +75,19 @@ impl Rest {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> RequestBuilder {
+        self.request_under("v1", method, path, query)
+    }
+
+    fn request_under(
+        &self,
+        root: &str,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("v1").extend(path);
+            segments.pop_if_empty().push(root).extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);

@@ -5,6 +5,7 @@ mod besides;
 mod bodies;
 mod changes;
 mod company;
+mod documents;
 mod exchange;
 mod expiry;
 mod gateway;
@@ -24,6 +25,7 @@ mod stock;
 mod store;
 mod sync;
 mod trust;
+mod verification;
 
 use std::{
     path::{Path, PathBuf},

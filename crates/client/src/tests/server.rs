@@ -26,6 +26,9 @@ pub(super) struct Server {
     state: Arc<Mutex<State>>,
 }
 
+/// Changes an answer on its way.
+pub(super) type Lie = Box<dyn FnMut(&mut Vec<u8>) + Send>;
+
 /// What it knows, and how it is told to behave.
 #[derive(Default)]
 pub(super) struct State {
@@ -42,6 +45,8 @@ pub(super) struct State {
     pub(super) waiting: Vec<Value>,
     pub(super) acknowledged: Vec<String>,
     pub(super) sent: Vec<Value>,
+    /// What becomes of identity documents on their way.
+    pub(super) lie: Option<Lie>,
     /// Requests that came, by method and path.
     pub(super) log: Vec<String>,
 }
@@ -116,6 +121,49 @@ impl Server {
         self.state().chains[&account].clone()
     }
 
+    /// What an honest server says of who goes by this handle.
+    pub(super) fn document(&self, handle: &str) -> Option<Value> {
+        let chains = self.state().chains.clone();
+        let mut states = chains.values().map(|ops| replay(ops).unwrap());
+        let state = states.find(|state| {
+            state.handle.as_ref().is_some_and(|claimed| claimed.as_str() == handle)
+        })?;
+        let id = state.account_id.to_string();
+        let devices = state.live_devices().map(|device| {
+            json!({
+                "id": device.id,
+                "identity_key": STANDARD.encode(device.identity_key.as_bytes()),
+                "mls_key": STANDARD.encode(device.mls_key),
+                "suites": ["PQXDH-1"],
+            })
+        });
+        let endpoints = state.endpoints.iter();
+        let endpoints =
+            endpoints.map(|place| json!({ "type": place.kind.as_str(), "url": place.url }));
+        Some(json!({
+            "v": 1,
+            "handle": format!("{handle}@{}", state.home),
+            "account": id,
+            "uuid": state.account_id.uuid().to_string(),
+            "home": state.home,
+            "head": { "seq": state.seq, "hash": STANDARD.encode(state.head.as_bytes()) },
+            "chain": format!("https://{}/v1/accounts/{id}/ops", state.home),
+            "account_key": STANDARD.encode(state.account_key),
+            "devices": devices.collect::<Value>(),
+            "endpoints": endpoints.collect::<Value>(),
+        }))
+    }
+
+    fn say_who(&self, name: &str) -> Answer {
+        let handle = name.strip_suffix("@lumen.chat").unwrap_or(name);
+        let Some(document) = self.document(handle) else { return problem(404, "unknown_handle") };
+        let mut bytes = document.to_string().into_bytes();
+        if let Some(lie) = &mut self.state().lie {
+            lie(&mut bytes);
+        }
+        Answer::Bytes(bytes)
+    }
+
     async fn serve(self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
         while let Some(request) = read(&mut stream).await {
@@ -152,6 +200,7 @@ impl Server {
         match (request.method.as_str(), path.as_slice()) {
             ("GET", ["v1", "link", id, slot]) => self.read_slot(id, slot).await,
             ("GET", ["v1", "messages"]) => self.poll(request).await,
+            ("GET", [".well-known", "chat-identity"]) => self.say_who(&request.query["handle"]),
             (_, ["v1", rest @ ..]) => {
                 let mut state = self.state();
                 state.answer(request, rest)
