@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sotto_client::{
-    DeviceLink, DeviceRequest, EndpointKind, PeerName, Transport,
+    DeviceLink, DeviceRequest, EndpointKind, PeerName, PublicName, Transport, VerificationCode,
     ids::{DeviceId, Handle},
 };
 use url::Url;
@@ -172,7 +172,8 @@ pub(crate) enum Command {
         /// Handle or account id.
         name: PeerName,
     },
-    /// Print the safety number with somebody.
+    /// Print the safety number with somebody, or compare by a code that one of the two
+    /// shows and the other scans.
     Verify {
         /// Handle or account id.
         name: PeerName,
@@ -180,7 +181,17 @@ pub(crate) enum Command {
         /// their account key changed.
         #[arg(long)]
         accept: bool,
+        /// Print the code for them to scan, instead of the number.
+        #[arg(long, conflicts_with_all = ["accept", "scan"])]
+        code: bool,
+        /// Compare with the code that they show. Where both are the same, it is as with
+        /// `--accept`.
+        #[arg(long, value_name = "TEXT", conflicts_with = "accept")]
+        scan: Option<VerificationCode>,
     },
+    /// Look at who goes by a name, as the server says it, held against the chain.
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Look at chains.
     #[command(subcommand)]
     Chain(ChainCommand),
@@ -198,6 +209,15 @@ pub(crate) enum Command {
     Evidence(EvidenceCommand),
     /// Fill up this device's prekeys at the server, and print how many it has.
     Prekeys,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Fetch the identity document of a name and the chain, and print what both say.
+    Show {
+        /// A handle, with or without its domain.
+        name: PublicName,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -68,6 +68,7 @@ impl Failure {
             | ClientError::AdminLeaves
             | ClientError::LinkElsewhere
             | ClientError::LinkExpired
+            | ClientError::CodeOlder
             | ClientError::LinkTaken
             | ClientError::LinkDeclined
             | ClientError::OtherPhrase => 3,
@@ -75,6 +76,8 @@ impl Failure {
             | ClientError::MalformedPhrase
             | ClientError::MalformedRequest
             | ClientError::MalformedLink
+            | ClientError::MalformedCode
+            | ClientError::CodeOfAnotherAccount
             | ClientError::TextLength { .. }
             | ClientError::Limit(_)
             | ClientError::NotAuthor

@@ -8,7 +8,8 @@ use std::{
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sotto_client::{
-    Body, Chain, Contact, Conversation, Direction, Event, Me, Message, MessageState, Phase,
+    Body, Chain, Contact, Conversation, Direction, Event, IdentityDocument, Me, Message,
+    MessageState, Phase,
 };
 
 use crate::failure::Failure;
@@ -166,6 +167,38 @@ impl Output {
         self.print(&value, || format!("{name} {}", message.as_deref().unwrap_or_default()))
     }
 
+    pub(crate) fn identity(&mut self, document: &IdentityDocument) -> io::Result<()> {
+        let devices: Vec<_> = document
+            .devices
+            .iter()
+            .map(|device| {
+                json!({
+                    "id": u32::from(device.id),
+                    "identity_key": hex(&device.identity_key),
+                    "mls_key": hex(&device.mls_key),
+                })
+            })
+            .collect();
+        let endpoints: Vec<_> = document
+            .endpoints
+            .iter()
+            .map(|endpoint| json!({ "type": endpoint.kind.as_str(), "url": endpoint.url }))
+            .collect();
+        let value = json!({
+            "type": "identity",
+            "account": document.account.to_string(),
+            "uuid": document.uuid.to_string(),
+            "handle": document.handle.to_string(),
+            "home": document.home,
+            "seq": document.seq,
+            "head": hex(&document.head),
+            "account_key": hex(&document.account_key),
+            "devices": devices,
+            "endpoints": endpoints,
+        });
+        self.print(&value, || identity_text(document))
+    }
+
     pub(crate) fn chain(&mut self, chain: &Chain) -> io::Result<()> {
         let devices: Vec<_> = chain
             .devices
@@ -199,6 +232,23 @@ impl Output {
         });
         self.print(&value, || chain_text(chain))
     }
+}
+
+fn identity_text(document: &IdentityDocument) -> String {
+    let mut lines = vec![
+        format!("{}@{}", document.handle, document.home),
+        document.account.to_string(),
+        format!("  account key  {}", hex(&document.account_key)),
+        format!("  head {:>4}    {}", document.seq, hex(&document.head)),
+    ];
+    for device in &document.devices {
+        lines.push(format!("  device {:<4}  {}", device.id, hex(&device.identity_key)));
+    }
+    for endpoint in &document.endpoints {
+        lines.push(format!("  {}  {}", endpoint.kind.as_str(), endpoint.url));
+    }
+    lines.push("the same in the chain, verified from its first op".to_owned());
+    lines.join("\n")
 }
 
 fn chain_text(chain: &Chain) -> String {

@@ -47,7 +47,12 @@ async fn carry_out(
         Command::Prekeys => account::prekeys(client, output).await,
         Command::Add { name } => people::add(&name, client, output).await,
         Command::Contacts => people::contacts(client, output).await,
-        Command::Verify { name, accept } => people::verify(&name, accept, client, output).await,
+        Command::Verify { name, code: true, .. } => people::show_code(&name, client, output).await,
+        Command::Verify { name, scan: Some(code), .. } => {
+            people::scan(&name, &code, client, output).await
+        }
+        Command::Verify { name, accept, .. } => people::verify(&name, accept, client, output).await,
+        Command::Identity(command) => people::identity(command, client, output).await,
         Command::Chain(command) => people::chain(command, client, output).await,
         Command::Send { name, text, how, out } => {
             messages::send(&name, &text, &how, out, client, output).await
