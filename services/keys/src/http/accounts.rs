@@ -43,6 +43,7 @@ pub(super) struct Document;
 /// A new account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Registration)]
+#[serde(deny_unknown_fields)]
 struct RegistrationBody {
     /// The first op, whose hash is the name of the account.
     genesis: SignedOpBody,
@@ -61,6 +62,7 @@ struct RegistrationBody {
 /// A proof of work: a nonce that gives a hash with enough zero bits.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = ProofOfWork)]
+#[serde(deny_unknown_fields)]
 struct WorkBody {
     #[schema(value_type = openapi::Base64)]
     challenge: Base64Bytes,
@@ -88,6 +90,7 @@ struct RequiredBody {
 /// Ops for the end of a chain.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = OpsToAppend)]
+#[serde(deny_unknown_fields)]
 struct AppendBody {
     ops: Vec<SignedOpBody>,
 }
@@ -101,6 +104,7 @@ struct AppendedBody {
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct ChainQuery {
     /// The number of the first op that is wanted.
     #[serde(default)]
@@ -297,11 +301,38 @@ async fn read_head(
 
 #[cfg(fuzzing)]
 pub(super) fn fuzz(data: &[u8]) {
-    use sotto_identity::{SignedOp, State};
+    use sotto_identity::{SignedOp, State, pow};
 
+    // Not a byte of what is signed changes on the way in or out.
+    let read = |body: SignedOpBody| {
+        let op = SignedOp::from(body);
+        let shown = serde_json::to_vec(&SignedOpBody::from(op.clone())).expect("it is JSON");
+        let again: SignedOpBody = serde_json::from_slice(&shown).expect("our own body");
+        assert_eq!(SignedOp::from(again), op);
+        op
+    };
     if let Ok(body) = serde_json::from_slice::<RegistrationBody>(data) {
-        let genesis: SignedOp = body.genesis.into();
-        let _state = State::genesis(&genesis);
+        let genesis = read(body.genesis);
+        let ops: Vec<SignedOp> = body.ops.into_iter().map(read).collect();
+        if let Ok(state) = State::genesis(&genesis) {
+            if let Ok(state) = state.apply_all(&ops) {
+                assert_eq!(state.seq, ops.len() as u64);
+            }
+        }
+        if let Some(work) = body.proof_of_work {
+            let work = Work { challenge: work.challenge.0, nonce: work.nonce.0 };
+            if let Ok((challenge, nonce)) = work.parts() {
+                assert_eq!(
+                    (work.challenge.as_slice(), work.nonce.as_slice()),
+                    (&challenge[..], &nonce[..])
+                );
+                assert!(pow::is_proof(&challenge, &nonce, 0));
+            }
+        }
     }
-    let _body = serde_json::from_slice::<AppendBody>(data);
+    if let Ok(body) = serde_json::from_slice::<AppendBody>(data) {
+        for op in body.ops {
+            read(op);
+        }
+    }
 }

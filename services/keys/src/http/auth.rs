@@ -37,6 +37,7 @@ struct ChallengeBody {
 /// A device that asks for a token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Login)]
+#[serde(deny_unknown_fields)]
 struct LoginBody {
     #[schema(value_type = openapi::AccountId)]
     account_id: AccountId,

@@ -30,6 +30,7 @@ pub(super) struct Document;
 /// What a sender wants of an account.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = WantedBundles)]
+#[serde(deny_unknown_fields)]
 struct WantedBody {
     /// The devices; all of them, without the caller, where it is not given.
     #[serde(default)]

@@ -49,6 +49,7 @@ struct MailboxBody {
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct WaitQuery {
     /// How long to wait for a message, in milliseconds. The server may wait less.
     #[serde(default)]

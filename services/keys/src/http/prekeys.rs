@@ -40,6 +40,7 @@ pub(super) struct Document;
 /// One-time EC prekeys for the shelf.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = OneTimeUpload)]
+#[serde(deny_unknown_fields)]
 struct OneTimeBody {
     /// At most 100.
     keys: Vec<KeyBody>,
@@ -48,6 +49,7 @@ struct OneTimeBody {
 /// Kyber prekeys for the shelf.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = KyberUpload)]
+#[serde(deny_unknown_fields)]
 struct KyberBody {
     /// In the place of the one before.
     #[serde(default)]

@@ -62,6 +62,7 @@ pub(super) struct Document;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct IdentityQuery {
     /// With its domain.
     #[param(value_type = openapi::PublicName)]

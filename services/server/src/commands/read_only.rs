@@ -31,14 +31,31 @@ pub(crate) enum ReadOnlyCommand {
 /// For what, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct On {
-    /// What those are told who are refused.
-    #[arg(long, value_name = "TEXT")]
+    /// What those are told who are refused, in at most 200 characters.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
-    /// After how long it ends by itself, such as `30m`.
-    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// After how long it ends by itself, such as `30m`: between 1s and 7d.
+    #[arg(long = "for", value_name = "TIME", value_parser = lasts)]
     lasts: Option<Duration>,
     #[command(flatten)]
     layers: Layers,
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=200 if !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err("a reason has 1 to 200 characters, in one line".to_owned()),
+    }
+}
+
+fn lasts(text: &str) -> Result<Duration, String> {
+    let lasts = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let longest = Duration::from_secs(7 * 86_400);
+    if (Duration::from_secs(1)..=longest).contains(&lasts) {
+        Ok(lasts)
+    } else {
+        Err("between 1s and 7d".to_owned())
+    }
 }
 
 /// Moves the switch, or looks at it.
@@ -79,4 +96,21 @@ fn describe(maintenance: Option<&Maintenance>) -> String {
     let reason = reason.as_ref().map(|reason| format!(" ({reason})"));
     let rest: String = left.into_iter().chain(reason).collect();
     format!("on: writes are refused{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_and_a_time_have_bounds() {
+        assert!(reason("an upgrade of the database").is_ok());
+        for wrong in [String::new(), "x".repeat(201), "two\nlines".to_owned()] {
+            assert!(reason(&wrong).is_err());
+        }
+        assert_eq!(lasts("30m"), Ok(Duration::from_secs(1800)));
+        for wrong in ["0s", "8d", "soon"] {
+            assert!(lasts(wrong).is_err(), "{wrong}");
+        }
+    }
 }
