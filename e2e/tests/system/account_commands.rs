@@ -47,6 +47,35 @@ async fn an_account_is_looked_after_with_commands_alone() {
     cluster.stop().await.unwrap();
 }
 
+/// C03, C15: a name is looked up, and two people compare by codes.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_make_sure_of_each_other_with_commands_alone() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let alice = Terminal::new(&cluster, "socialink", "alice");
+    let bob = Terminal::new(&cluster, "vignette", "bob");
+    alice.run(&["register", "--handle", "alice"]).await;
+    let registered = bob.run(&["register", "--handle", "bob"]).await;
+
+    let shown = alice.run(&["identity", "show", "bob"]).await;
+    assert_eq!(shown[0]["account"], registered[1]["account"]);
+    assert_eq!(shown[0]["devices"].as_array().unwrap().len(), 1);
+    let nobody = alice.fails(&["identity", "show", "nobody"]).await;
+    assert_eq!(nobody, ("unknown_account".into(), Some(4)));
+
+    let hers = alice.run(&["verify", "bob", "--code"]).await;
+    let hers = hers[0]["code"].as_str().unwrap();
+    assert_eq!(bob.run(&["verify", "alice", "--scan", hers]).await[0]["type"], "verified");
+    let own = alice.fails(&["verify", "bob", "--scan", hers]).await;
+    assert_eq!(own, ("code_of_another_account".into(), Some(2)));
+    bob.run(&["account", "rotate"]).await;
+    let outdated = bob.fails(&["verify", "alice", "--scan", hers]).await;
+    assert_eq!(outdated, ("code_differs".into(), Some(6)));
+    let his = bob.run(&["verify", "alice", "--code"]).await;
+    alice.run(&["verify", "bob", "--scan", his[0]["code"].as_str().unwrap()]).await;
+    assert_eq!(alice.run(&["contacts"]).await[0]["key_changed"], false);
+    cluster.stop().await.unwrap();
+}
+
 /// Evidence is looked at with no profile and no server at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_proves_nothing_is_named() {

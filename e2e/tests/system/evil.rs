@@ -189,3 +189,64 @@ async fn the_chain_of_somebody_else_ends_in_chain_of_another_account() {
     assert_eq!(refused.reason(), "chain_of_another_account");
     cluster.stop().await.unwrap();
 }
+
+/// C03: a front that changes one member of an identity document, and then one letter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_identity_document_ends_in_document_mismatch() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let front = Front::before(&cluster);
+    let alice = Person::register_through(&cluster, front.url(), "socialink", "alice").await;
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let mallory = Person::register(&cluster, "vignette", "mallory", 0).await;
+    let bob_name = "bob".parse().unwrap();
+    let honest = alice.client.identity_document(&bob_name).await.expect("an honest document");
+    assert_eq!(honest.account, bob.account);
+
+    let other_key = json!(sotto_ids::Base64Bytes(vec![9; 32]));
+    let changes = [
+        ("/account", json!(mallory.account)),
+        ("/uuid", json!(mallory.account.uuid())),
+        ("/handle", json!("mallory@elsewhere.test")),
+        ("/home", json!("elsewhere.test")),
+        ("/head/seq", json!(7)),
+        ("/head/hash", other_key.clone()),
+        ("/chain", json!("https://elsewhere.test/")),
+        ("/account_key", other_key.clone()),
+        ("/devices", json!([])),
+        ("/devices/0/id", json!(2)),
+        ("/devices/0/identity_key", other_key.clone()),
+        ("/devices/0/mls_key", other_key),
+        ("/devices/0/suites", json!([])),
+        ("/endpoints", json!([{ "type": "relay", "url": "https://elsewhere.test/" }])),
+    ];
+    for (member, value) in changes {
+        front.lie(document(move |body| *body.pointer_mut(member).unwrap() = value.clone()));
+        let refused = alice.client.identity_document(&bob_name).await.unwrap_err();
+        assert_eq!(refused.reason(), "document_mismatch", "{member}");
+    }
+    // One letter of a key.
+    front.lie(document(|body| {
+        let key = body["account_key"].as_str().unwrap();
+        let first = if key.starts_with('A') { "B" } else { "A" };
+        body["account_key"] = json!(format!("{first}{}", &key[1..]));
+    }));
+    let refused = alice.client.identity_document(&bob_name).await.unwrap_err();
+    assert_eq!(refused.reason(), "document_mismatch");
+
+    front.be_honest();
+    alice.client.identity_document(&bob_name).await.expect("the pin stands");
+    cluster.stop().await.unwrap();
+}
+
+/// Changes the identity documents that are served.
+fn document(
+    change: impl Fn(&mut Value) + Send + Sync + 'static,
+) -> impl Fn(&mut Answer) + Send + Sync + 'static {
+    move |answer| {
+        if answer.status == 200 && answer.path.starts_with("/.well-known/chat-identity") {
+            let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+            change(&mut body);
+            answer.body = body.to_string().into_bytes();
+        }
+    }
+}
