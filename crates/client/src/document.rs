@@ -76,8 +76,8 @@ pub(crate) struct Asked<'a> {
 /// The first member in which a document differs from what the chain says. `head` comes
 /// before all that can change: where it is the same, nothing else can honestly differ.
 ///
-/// Members that are not known here are passed over. What was not changed by a hair is
-/// the same text: no other encoding of the same is taken.
+/// Members that are not known here are passed over. Ids and keys have one encoding: no
+/// other text for the same bytes is taken.
 pub(crate) fn difference(said: &Value, state: &State, asked: &Asked<'_>) -> Option<&'static str> {
     let name = format!("{}@{}", asked.handle.as_str(), asked.domain);
     let expected = [

@@ -237,8 +237,8 @@ pub enum Distrust {
         field: &'static str,
     },
 
-    /// Somebody stands between the two, or had been replaced: an account key in the
-    /// contact's code is another one than is seen here.
+    /// An account key in the contact's code is another one than is seen here: the code is
+    /// from before it was replaced, or somebody stands between the two.
     #[error("the verification code has another account key than is seen here")]
     CodeDiffers,
 
