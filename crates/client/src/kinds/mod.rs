@@ -23,7 +23,7 @@ use crate::{
     content::{Content, Kind, Reference},
     message_id::message_id,
     outbox,
-    vault::{Own, Tx, messages, own, reactions::Stamp},
+    vault::{Own, Tx, messages, own, stamp::Stamp},
 };
 
 /// Who wrote a content, and where it belongs.

@@ -25,6 +25,7 @@ pub(crate) mod retractions;
 pub(crate) mod seen;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod stamp;
 mod thread;
 pub(crate) mod timers;
 pub(crate) mod tombstones;

@@ -1,17 +1,9 @@
 //! The table `reactions`: the newest of each account on each message.
 
 use rusqlite::Connection;
-use sotto_ids::AccountId;
 
-use super::value;
-use crate::{ConversationId, MessageId, Reaction, content::Reference};
-
-/// Whose, when, and by which content.
-pub(crate) struct Stamp {
-    pub(crate) by: AccountId,
-    pub(crate) written_ms: u64,
-    pub(crate) id: MessageId,
-}
+use super::{stamp::Stamp, value};
+use crate::{ConversationId, Reaction, content::Reference};
 
 /// Sets it, or takes it back without an emoji. Whether it is newer than what was there.
 pub(crate) fn put(
@@ -21,25 +13,13 @@ pub(crate) fn put(
     stamp: &Stamp,
     emoji: Option<&str>,
 ) -> rusqlite::Result<bool> {
-    let rows = db
-        .prepare_cached(
-            "INSERT INTO reactions
-                 (conversation, author, target, account, emoji, written_ms, id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (conversation, author, target, account) DO UPDATE
-             SET emoji = excluded.emoji, written_ms = excluded.written_ms, id = excluded.id
-             WHERE (excluded.written_ms, excluded.id) > (written_ms, id)",
-        )?
-        .execute((
-            conversation.as_bytes(),
-            on.author.as_bytes(),
-            on.id.as_bytes(),
-            stamp.by.as_bytes(),
-            emoji,
-            stamp.written_ms,
-            stamp.id.as_bytes(),
-        ))?;
-    Ok(rows > 0)
+    const UPSERT: &str = "INSERT INTO reactions
+             (conversation, author, target, account, emoji, written_ms, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (conversation, author, target, account) DO UPDATE
+         SET emoji = excluded.emoji, written_ms = excluded.written_ms, id = excluded.id
+         WHERE (excluded.written_ms, excluded.id) > (written_ms, id)";
+    stamp.put(db, UPSERT, conversation, on, emoji)
 }
 
 /// Those on a message, the oldest first.

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use sotto_ids::AccountId;
 
-use super::{reactions::Stamp, value};
+use super::{stamp::Stamp, value};
 use crate::{ConversationId, content::Reference};
 
 /// Sets a vote; none of the options takes it back. Whether it is newer than what was
@@ -15,24 +15,13 @@ pub(crate) fn put(
     stamp: &Stamp,
     options: &[u8],
 ) -> rusqlite::Result<bool> {
-    let rows = db
-        .prepare_cached(
-            "INSERT INTO votes (conversation, author, target, account, options, written_ms, id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (conversation, author, target, account) DO UPDATE
-             SET options = excluded.options, written_ms = excluded.written_ms, id = excluded.id
-             WHERE (excluded.written_ms, excluded.id) > (written_ms, id)",
-        )?
-        .execute((
-            conversation.as_bytes(),
-            on.author.as_bytes(),
-            on.id.as_bytes(),
-            stamp.by.as_bytes(),
-            options,
-            stamp.written_ms,
-            stamp.id.as_bytes(),
-        ))?;
-    Ok(rows > 0)
+    const UPSERT: &str =
+        "INSERT INTO votes (conversation, author, target, account, options, written_ms, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (conversation, author, target, account) DO UPDATE
+         SET options = excluded.options, written_ms = excluded.written_ms, id = excluded.id
+         WHERE (excluded.written_ms, excluded.id) > (written_ms, id)";
+    stamp.put(db, UPSERT, conversation, on, options)
 }
 
 /// Those on a poll, the oldest first.
