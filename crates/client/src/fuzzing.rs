@@ -5,7 +5,7 @@ use std::str::FromStr;
 use sotto_identity::{Evidence, SignedOp};
 
 use crate::{
-    DeviceLink, DeviceRequest, MessageId, PeerName, RecoveryPhrase,
+    DeviceLink, DeviceRequest, MessageId, PeerName, PublicName, RecoveryPhrase, VerificationCode,
     content::{self, Content},
     link,
     rest::wire,
@@ -32,6 +32,10 @@ pub fn server_answers(data: &[u8]) {
             break;
         }
     }
+}
+
+/// What stands in the mailbox of a link: the server, or a stranger, may have put it there.
+pub fn link_messages(data: &[u8]) {
     link::fuzz(data);
 }
 
@@ -47,6 +51,8 @@ pub fn pasted_texts(data: &[u8]) {
     let _read = (
         DeviceRequest::from_str(text).is_ok(),
         PeerName::from_str(text).is_ok(),
+        PublicName::from_str(text).is_ok(),
+        VerificationCode::from_str(text).is_ok(),
         RecoveryPhrase::from_str(text).is_ok(),
         MessageId::from_str(text).is_ok(),
     );

@@ -8,6 +8,7 @@ use sotto_kit::config::Validate;
 
 use crate::{
     config::GatewayConfig,
+    rest,
     session::{
         codec::Encoding,
         io::{Action, Actions, Identity, Input},
@@ -52,6 +53,11 @@ pub fn websocket_frames(data: &[u8]) {
             }
         }
     }
+}
+
+/// Requests to the REST endpoints, before anybody decides on them.
+pub fn rest_requests(data: &[u8]) {
+    rest::fuzz(data);
 }
 
 /// Frames of a device on a running session: each after its length in two bytes. Whatever

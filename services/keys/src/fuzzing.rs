@@ -12,8 +12,9 @@ use sotto_kit::{
 };
 
 use crate::{
-    apps::{Apps, AppsConfig},
+    apps::{Apps, AppsConfig, fuzz_key_set},
     config::KeysConfig,
+    domain::{account_ref::AccountRef, invite::Invite, mailbox::LinkId, public_name::PublicName},
     http,
 };
 
@@ -57,6 +58,42 @@ pub fn app_token(data: &[u8]) {
     let Ok(token) = std::str::from_utf8(data) else { return };
     let verdict = apps().verify(token, NOW_MS).now_or_never().expect("listed keys are at hand");
     assert!(verdict.is_err(), "a token that nobody signed was taken");
+}
+
+/// The key set that an app publishes, as it is fetched.
+pub fn app_key_set(data: &[u8]) {
+    fuzz_key_set(data);
+}
+
+/// Names that stand in queries, paths and bodies: of a person, of an account, of a mailbox,
+/// and an invite.
+pub fn names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(PublicName { handle, domain }) = text.parse::<PublicName>() {
+        assert!(text.starts_with(handle.as_str()), "a handle has one form");
+        assert!(!domain.contains('@') && !domain.bytes().any(|byte| byte.is_ascii_uppercase()));
+        let again = format!("{}@{domain}", handle.as_str()).parse::<PublicName>();
+        assert!(again.is_ok_and(|again| again.handle == handle && again.domain == domain));
+    }
+    if let Ok(invite) = text.parse::<Invite>() {
+        let shown = invite.to_string();
+        assert_eq!(shown.len(), 27);
+        assert_eq!(shown.parse(), Ok(invite), "an invite reads itself back");
+        let letters = |text: &str| -> String {
+            text.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .map(|c| c.to_ascii_lowercase())
+                .collect()
+        };
+        assert_eq!(letters(&shown), letters(text), "an invite has the letters of its text");
+    }
+    if let Ok(link) = text.parse::<LinkId>() {
+        assert_eq!(link.to_string(), text);
+    }
+    if let Ok(account) = text.parse::<AccountRef>() {
+        let uuid = account.uuid();
+        assert_eq!(uuid.to_string().parse(), Ok(AccountRef::Uuid(uuid)));
+    }
 }
 
 /// The bodies of prekey uploads, down to the checks of each key.

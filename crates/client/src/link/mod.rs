@@ -30,8 +30,20 @@ impl Slot {
     }
 }
 
-/// Reads what a mailbox may hold, once it is opened.
+/// Reads what a mailbox may hold: sealed, and as it is once it is opened.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) {
-    let _read = (messages::Invitation::decode(data).is_ok(), messages::decode_answer(data).is_ok());
+    use messages::Invitation;
+
+    seal::fuzz(data);
+    if let Ok(invitation) = Invitation::decode(data) {
+        // What was understood is written as something that is understood alike.
+        let written = invitation.encode();
+        let again = Invitation::decode(&written).expect("our own encoding");
+        assert_eq!(again.encode(), written);
+    }
+    if let Ok(op) = messages::decode_answer(data) {
+        let again = messages::decode_answer(&messages::encode_answer(op.clone()));
+        assert_eq!(again.ok(), Some(op));
+    }
 }

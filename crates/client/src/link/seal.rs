@@ -131,6 +131,32 @@ fn open(
     opened().map_err(|_| Distrust::LinkSwapped)
 }
 
+/// Opens what a server puts into the mailbox, and what it makes of what was there. It knows
+/// the key of the link where it has seen its text, so it can make an invitation; an answer,
+/// or another out of the one there is, it cannot.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    let rng = &mut StdRng::seed_from_u64(7);
+    let (new, reply) = (LinkKeys::generate(rng), LinkKeys::generate(rng));
+    let link = DeviceLink::new("chat.example", "link", new.public()).expect("it is one");
+    assert!(reply.open_from_link(&link, data).is_err(), "an answer by nobody");
+    if let Ok(opened) = new.open(&link, data) {
+        assert!(opened.len() + ENCAPPED < data.len());
+    }
+
+    let invitation = seal_to_link(&link, data, rng).expect("the key is good");
+    assert_eq!(new.open(&link, &invitation).as_deref(), Ok(data));
+    let mut answer = new.seal_to(&reply.public(), &link, data, rng).expect("the key is good");
+    assert_eq!(reply.open_from_link(&link, &answer).as_deref(), Ok(data));
+    if let [high, low, mask, ..] = *data {
+        let place = usize::from(u16::from_be_bytes([high, low])) % answer.len();
+        answer[place] ^= mask.max(1);
+        assert!(reply.open_from_link(&link, &answer).is_err(), "another answer was made");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{SeedableRng as _, rngs::StdRng};

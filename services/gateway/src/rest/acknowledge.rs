@@ -41,18 +41,32 @@ pub(super) async fn acknowledge(
     body: web::Json<Body>,
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, Problem> {
-    if body.envelope_ids.len() > MAX_ACK_IDS {
-        return Err(RestError::TooManyIds { most: MAX_ACK_IDS }.into());
-    }
-    let id = |text: &String| {
-        let uuid = uuid::Uuid::try_parse(text).map_err(|_| RestError::MalformedEnvelopeId)?;
-        EnvelopeId::try_from(uuid.as_bytes().as_slice()).map_err(|_| RestError::MalformedEnvelopeId)
-    };
-    let ids = body.envelope_ids.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+    let ids = envelope_ids(&body)?;
     if !ids.is_empty() {
         let mut call = Call::open(&gateway, &identity(caller))?;
         gateway.meters.acknowledged.increment(ids.len() as u64);
         call.put(|asker| asker.acknowledge(&ids));
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+fn envelope_ids(body: &Body) -> Result<Vec<EnvelopeId>, RestError> {
+    if body.envelope_ids.len() > MAX_ACK_IDS {
+        return Err(RestError::TooManyIds { most: MAX_ACK_IDS });
+    }
+    let id = |text: &String| {
+        let uuid = uuid::Uuid::try_parse(text).map_err(|_| RestError::MalformedEnvelopeId)?;
+        EnvelopeId::try_from(uuid.as_bytes().as_slice()).map_err(|_| RestError::MalformedEnvelopeId)
+    };
+    body.envelope_ids.iter().map(id).collect()
+}
+
+/// Reads an acknowledgement: each text is one id, and each id prints as a text of itself.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    let Ok(body) = serde_json::from_slice::<Body>(data) else { return };
+    let Ok(ids) = envelope_ids(&body) else { return };
+    assert_eq!(ids.len(), body.envelope_ids.len());
+    let again = Body { envelope_ids: ids.iter().map(ToString::to_string).collect() };
+    assert_eq!(envelope_ids(&again).ok(), Some(ids));
 }

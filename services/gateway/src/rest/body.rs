@@ -180,3 +180,27 @@ pub(super) fn message_id(text: &str) -> Result<ClientMsgId, RestError> {
     let uuid = Uuid::try_parse(text).map_err(|_| RestError::MalformedMessageId)?;
     ClientMsgId::try_from(uuid.as_bytes().as_slice()).map_err(|_| RestError::MalformedMessageId)
 }
+
+/// Reads what a path names: the same text has one meaning wherever it stands.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    if let Ok(account) = account(text) {
+        assert_eq!(self::account(&account.to_string()).ok(), Some(account));
+    }
+    if let Ok(id) = message_id(text) {
+        assert_eq!(message_id(&id.to_string()).ok(), Some(id));
+    }
+}
+
+/// Shows a stored envelope: with the ciphertext that it has, or not at all.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_envelope(data: &[u8]) {
+    use prost::Message as _;
+
+    let Ok(envelope) = Envelope::decode(data) else { return };
+    let Some(body) = EnvelopeBody::of(&envelope) else { return };
+    let shown = serde_json::to_value(&body).expect("it is JSON");
+    let ciphertext: Base64Bytes =
+        serde_json::from_value(shown["ciphertext"].clone()).expect("it is base64");
+    assert_eq!(ciphertext.0, envelope.ciphertext);
+}

@@ -71,3 +71,16 @@ pub(crate) fn configure(app: &mut ServiceConfig, gateway: &Arc<Gateway>, data: &
 fn identity(caller: Caller) -> Identity {
     Identity { device: caller.device, app: caller.app, token_expires_at_ms: caller.expires_at_ms }
 }
+
+/// Reads bodies, queries and paths of requests, and shows stored envelopes.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    send::fuzz(data);
+    acknowledge::fuzz(data);
+    body::fuzz_envelope(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        body::fuzz(text);
+        poll::fuzz(text);
+        retract::fuzz(text);
+    }
+}

@@ -208,3 +208,9 @@ fn decode(encoded: &bytes::Bytes) -> Option<EnvelopeBody> {
     }
     body
 }
+
+/// Reads the query of a poll.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let _query = web::Query::<Query>::from_query(text);
+}

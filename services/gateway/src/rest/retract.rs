@@ -83,6 +83,17 @@ fn device_ids(list: &str) -> Result<Vec<u32>, RestError> {
     list.split(',').map(device).collect()
 }
 
+/// Reads the query of a retraction: a list of devices that prints as a list of the same.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let Ok(query) = web::Query::<Query>::from_query(text) else { return };
+    let Ok(ids) = device_ids(&query.device_ids) else { return };
+    assert!((1..=MAX_LIVE_DEVICES).contains(&ids.len()));
+    assert!(ids.iter().all(|id| (1..=127).contains(id)));
+    let shown: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    assert_eq!(device_ids(&shown.join(",")).ok(), Some(ids));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

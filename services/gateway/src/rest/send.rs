@@ -48,9 +48,21 @@ pub(super) async fn send(
     body: web::Json<SendBody>,
     gateway: web::Data<Gateway>,
 ) -> Result<web::Json<AcceptedBody>, Problem> {
-    let SendBody { client_msg_id, messages, ttl_seconds, class } = body.into_inner();
+    let send = into_proto(body.into_inner(), &recipient)?;
+    let identity = identity(caller);
+    match call::decide(&gateway, &identity, |asker, frame| asker.submit(frame, send)).await? {
+        outcome::Result::Accepted(accepted) => Ok(web::Json(accepted.into())),
+        outcome::Result::DeviceMismatch(mismatch) => Err(error::mismatch(mismatch)),
+        outcome::Result::Error(refusal) => Err(error::refused(refusal)),
+        outcome::Result::Retracted(_) => Err(RestError::Unavailable.into()),
+    }
+}
+
+/// The send as it would come by a socket.
+fn into_proto(body: SendBody, recipient: &str) -> Result<Send, RestError> {
+    let SendBody { client_msg_id, messages, ttl_seconds, class } = body;
     if messages.len() > MAX_LIVE_DEVICES {
-        return Err(RestError::TooManyDevices { most: MAX_LIVE_DEVICES }.into());
+        return Err(RestError::TooManyDevices { most: MAX_LIVE_DEVICES });
     }
     let messages = messages.into_iter().map(|message| DeviceMessage {
         device_id: message.device_id,
@@ -58,18 +70,22 @@ pub(super) async fn send(
         r#type: message.kind.into_proto().into(),
         ciphertext: message.ciphertext.0.into(),
     });
-    let send = Send {
+    Ok(Send {
         client_msg_id: Bytes::copy_from_slice(body::message_id(&client_msg_id)?.as_bytes()),
-        recipient: Bytes::copy_from_slice(body::account(&recipient)?.as_bytes()),
+        recipient: Bytes::copy_from_slice(body::account(recipient)?.as_bytes()),
         messages: messages.collect(),
         ttl_seconds,
         class: class.into_proto().into(),
-    };
-    let identity = identity(caller);
-    match call::decide(&gateway, &identity, |asker, frame| asker.submit(frame, send)).await? {
-        outcome::Result::Accepted(accepted) => Ok(web::Json(accepted.into())),
-        outcome::Result::DeviceMismatch(mismatch) => Err(error::mismatch(mismatch)),
-        outcome::Result::Error(refusal) => Err(error::refused(refusal)),
-        outcome::Result::Retracted(_) => Err(RestError::Unavailable.into()),
+    })
+}
+
+/// Reads a send: what is taken fits into a frame of the socket.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    const RECIPIENT: &str = "00112233-4455-8677-8899-aabbccddeeff";
+    let Ok(body) = serde_json::from_slice::<SendBody>(data) else { return };
+    if let Ok(send) = into_proto(body, RECIPIENT) {
+        assert!(send.messages.len() <= MAX_LIVE_DEVICES);
+        assert_eq!((send.client_msg_id.len(), send.recipient.len()), (16, 16));
     }
 }

@@ -65,6 +65,32 @@ fn usable(key: Value) -> Option<(String, AppKey)> {
     Some((jwk.kid, key))
 }
 
+/// Reads a set twice, the second time with its keys the other way round: their order says
+/// nothing.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(document: &[u8]) {
+    let read = parse(document);
+    if let Ok(keys) = &read {
+        assert!((1..=MAX_KEYS).contains(&keys.len()));
+        assert!(keys.keys().all(|kid| (1..=128).contains(&kid.len())));
+        assert!(keys.values().all(|key| matches!(key.algorithm_name(), "EdDSA" | "ES256")));
+    }
+    let Ok(Set { mut keys }) = serde_json::from_slice(document) else {
+        assert_eq!(read.err(), Some(JwksFlaw::NoSet));
+        return;
+    };
+    keys.reverse();
+    let reversed = parse(serde_json::json!({ "keys": keys }).to_string().as_bytes());
+    match (read, reversed) {
+        (Ok(read), Ok(reversed)) => {
+            assert!(
+                read.len() == reversed.len() && read.keys().all(|kid| reversed.contains_key(kid))
+            );
+        }
+        (read, reversed) => assert_eq!(read.err(), reversed.err()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,9 @@ use sotto_kit::{clock::SharedClock, lifecycle::Lifecycle};
 pub use config::{AppConfig, AppsConfig, Jwk};
 pub use token::AppTokenError;
 
+#[cfg(fuzzing)]
+pub(crate) use jwks::fuzz as fuzz_key_set;
+
 use key::AppKey;
 use pinned::{NoKeySet, PinnedKeys};
 

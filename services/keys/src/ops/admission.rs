@@ -31,6 +31,19 @@ pub(crate) struct Work {
     pub(crate) nonce: Vec<u8>,
 }
 
+impl Work {
+    /// The challenge and the nonce, where they are as long as they have to be.
+    pub(crate) fn parts(
+        &self,
+    ) -> Result<([u8; pow::CHALLENGE_BYTES], [u8; pow::NONCE_BYTES]), RegistrationError> {
+        let invalid = |_| RegistrationError::WorkInvalid;
+        Ok((
+            self.challenge.as_slice().try_into().map_err(invalid)?,
+            self.nonce.as_slice().try_into().map_err(invalid)?,
+        ))
+    }
+}
+
 impl fmt::Debug for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pass(..)")
@@ -95,9 +108,7 @@ impl Keys {
     /// Each challenge is worth one try, as one of a login is.
     async fn check_work(&self, work: &Work) -> Result<(), KeysError> {
         let invalid = RegistrationError::WorkInvalid;
-        let challenge: [u8; 32] = work.challenge.as_slice().try_into().map_err(|_| invalid)?;
-        let nonce: [u8; pow::NONCE_BYTES] =
-            work.nonce.as_slice().try_into().map_err(|_| invalid)?;
+        let (challenge, nonce) = work.parts()?;
         let bits = cache::work_challenges::take(&challenge, &self.redis).await?.ok_or(invalid)?;
         if pow::is_proof(&challenge, &nonce, bits) { Ok(()) } else { Err(invalid.into()) }
     }
