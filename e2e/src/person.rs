@@ -44,7 +44,16 @@ impl Person {
     ///
     /// When it does not work.
     pub async fn register(cluster: &Cluster, app: &str, name: &str, gateway: usize) -> Self {
-        Self::register_with(cluster, app, name, config(cluster, gateway)).await
+        Self::register_with(cluster, app, name, None, config(cluster, gateway)).await
+    }
+
+    /// The same, with an invite of the person who runs the server.
+    ///
+    /// # Panics
+    ///
+    /// When it does not work.
+    pub async fn register_invited(cluster: &Cluster, app: &str, name: &str, invite: &str) -> Self {
+        Self::register_with(cluster, app, name, Some(invite), config(cluster, 0)).await
     }
 
     /// The same, with a device that calls the REST API at another address: that of a
@@ -56,20 +65,21 @@ impl Person {
     pub async fn register_through(cluster: &Cluster, rest: &str, app: &str, name: &str) -> Self {
         let (mut config, store) = config(cluster, 0);
         config.rest = rest.parse().expect("the address of a front");
-        Self::register_with(cluster, app, name, (config, store)).await
+        Self::register_with(cluster, app, name, None, (config, store)).await
     }
 
     async fn register_with(
         cluster: &Cluster,
         app: &str,
         name: &str,
+        invite: Option<&str>,
         (config, store): (ClientConfig, TempDir),
     ) -> Self {
         let app_token = cluster.app_token(app, name);
         let client = open(&config, &app_token).await;
         let phrase = RecoveryPhrase::generate(&mut StdRng::from_os_rng());
         let handle = name.parse().expect("the name is a handle");
-        let me = client.register(&phrase, Some(&handle)).await.expect("register");
+        let me = client.register_with(&phrase, Some(&handle), invite).await.expect("register");
         Self {
             events: client.events(),
             client,

@@ -8,6 +8,9 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 
 const MESSAGES: usize = 2_000;
 
+/// In a queue when its device comes back.
+const WAITING: usize = 600;
+
 /// I-2 and I-3: a gateway and a messages replica are killed with SIGKILL in the middle
 /// of a run, first those of the receiver, then those of the sender. Every message is
 /// accepted in the end, nothing accepted is missing, nothing is shown twice, and the
@@ -48,6 +51,44 @@ async fn nothing_is_lost_and_nothing_shown_twice_when_processes_are_killed() {
     assert_eq!(received.len(), MESSAGES, "nothing is shown twice");
     let misplaced = received.iter().zip(&written).find(|(got, sent)| got != sent);
     assert_eq!(misplaced, None, "in the order sent");
+    cluster.stop().await.unwrap();
+}
+
+/// C26, with I-2 and I-3: a device comes back to a queue of some hundreds, and its gateway
+/// is killed with SIGKILL in the middle of it, and then the one that it turned to. What was delivered and not
+/// acknowledged comes once more through the other one, and is shown once.
+///
+/// Caught: a client that takes an envelope which comes again for a new one, and shows that
+/// it cannot be decrypted twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_survives_the_gateway_that_is_killed_while_it_is_drained() {
+    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let mut bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    // A slow device, so that there is a middle.
+    bob.retune(|tuning| tuning.receive_batch = 2).await;
+    let bob_id = alice.meet("bob").await;
+    alice.go_online().await;
+    let written: Vec<String> = (0..WAITING).map(|n| format!("waiting {n:03}")).collect();
+    for text in &written {
+        alice.write(bob_id, text).await;
+    }
+    alice.flush().await;
+
+    bob.client.go_online().await.unwrap();
+    for (round, victim) in [0, 1].into_iter().enumerate() {
+        bob.receives(WAITING / 4 * round + 1).await;
+        cluster.kill9(Role::Gateway, victim).await;
+        let shown = bob.received().await.len();
+        assert!(shown < WAITING, "killed in the middle: {shown} were shown");
+        cluster.restart(Role::Gateway, victim).await.unwrap();
+    }
+
+    bob.receives(WAITING).await;
+    bob.client.wait_drained(PATIENCE).await.unwrap();
+    alice.send(bob_id, "after all").await;
+    let received = bob.receives(WAITING + 1).await;
+    assert_eq!(received.split_last().unwrap().1, written, "each once, in the order sent");
     cluster.stop().await.unwrap();
 }
 

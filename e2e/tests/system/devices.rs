@@ -1,9 +1,12 @@
 //! People with several devices.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use sotto_client::ConnectionState;
 use sotto_e2e::{PATIENCE, Person};
 use sotto_testkit::{Cluster, Role, wait_for};
+use sqlx::{Connection as _, PgConnection};
 
 /// C06, C25: two devices of one account each receive each message once, sender and
 /// receivers on different gateways, and the sends spread over two replicas.
@@ -127,6 +130,55 @@ async fn a_linked_device_gets_everything_until_it_is_revoked() {
     is_out(&laptop).await;
     let fetched = laptop.client.prekey_count().await.unwrap_err();
     assert_eq!(fetched.reason(), "device_revoked");
+    assert_eq!(laptop.received().await, ["to both"]);
+    cluster.stop().await.unwrap();
+}
+
+/// I-7 through the whole system: the account's other device revokes it, at another gateway
+/// and with nothing on its way to it. It is off its socket within a second of the answer,
+/// stays off it, and the next message is encrypted for the device that is left alone.
+///
+/// Caught: a revocation that publishes no notice to the gateway. The socket is still open
+/// after a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_another_revokes_is_off_its_socket_within_a_second() {
+    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let alice = Person::register(&cluster, "socialink", "alice", 0).await;
+    let bob = Person::register(&cluster, "vignette", "bob", 0).await;
+    let bob_id = alice.meet("bob").await;
+    let laptop = bob.link_device(&cluster, false, 1).await;
+    for device in [&alice, &bob, &laptop] {
+        device.go_online().await;
+    }
+    alice.send(bob_id, "to both").await;
+    assert_eq!(laptop.receives(1).await, ["to both"]);
+    let number = laptop.client.me().await.unwrap().unwrap().device;
+
+    let revocation = async {
+        bob.client.revoke_device(number).await.unwrap();
+        Instant::now()
+    };
+    let end = async {
+        is_out(&laptop).await;
+        Instant::now()
+    };
+    let (answered, ended) = tokio::join!(revocation, end);
+
+    let late = ended.saturating_duration_since(answered);
+    assert!(late <= Duration::from_secs(1), "{late:?} after the answer");
+    laptop.client.go_online().await.unwrap();
+    is_out(&laptop).await;
+
+    // What is encrypted for a device that is away stays in its queue.
+    bob.client.go_offline().await;
+    alice.send(bob_id, "to the phone").await;
+    let mut db = PgConnection::connect(cluster.database_url()).await.unwrap();
+    let queues = "SELECT DISTINCT device FROM messages.queue WHERE account = $1 ORDER BY device";
+    let waiting: Vec<i16> =
+        sqlx::query_scalar(queues).bind(bob_id.uuid().as_uuid()).fetch_all(&mut db).await.unwrap();
+    assert_eq!(waiting, [bob.client.me().await.unwrap().unwrap().device.as_i16()]);
+    bob.go_online().await;
+    assert_eq!(bob.receives(2).await, ["to both", "to the phone"]);
     assert_eq!(laptop.received().await, ["to both"]);
     cluster.stop().await.unwrap();
 }

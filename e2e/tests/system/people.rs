@@ -30,7 +30,7 @@ async fn people(cluster: &Cluster) -> (Person, Person, Person) {
 }
 
 /// Waits until a device shows a message with this body.
-async fn shows(device: &Person, id: MessageId, body: &Body) {
+pub(super) async fn shows(device: &Person, id: MessageId, body: &Body) {
     wait_for(PATIENCE, "the message to be shown so", || async {
         let shown = device.client.message(id).await.unwrap().map(|message| message.body);
         if shown.as_ref() == Some(body) { Ok(()) } else { Err(shown) }
