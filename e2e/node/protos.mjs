@@ -49,3 +49,27 @@ export function decodeDelimited(type, bytes) {
 export function isCanonical(type, bytes) {
   return Buffer.from(type.encode(type.decode(bytes)).finish()).equals(bytes);
 }
+
+/**
+ * Splits off the last field of a message where its number is `first` or higher, and says
+ * whether there was one. It is length-delimited and in its shortest form, or this throws.
+ */
+export function splitLast(bytes, first) {
+  const reader = protobuf.Reader.create(bytes);
+  let start = 0;
+  let number = 0;
+  while (reader.pos < reader.len) {
+    start = reader.pos;
+    const tag = reader.uint32();
+    number = tag >>> 3;
+    reader.skipType(tag & 7);
+  }
+  if (number < first) return [bytes, false];
+  const field = protobuf.Reader.create(bytes.subarray(start));
+  const writer = protobuf.Writer.create().uint32(((number << 3) | 2) >>> 0);
+  const again = (field.uint32() & 7) === 2 && writer.bytes(field.bytes()).finish();
+  if (!again || !Buffer.from(again).equals(bytes.subarray(start))) {
+    throw new Error('the last field is not in its one form');
+  }
+  return [bytes.subarray(0, start), true];
+}

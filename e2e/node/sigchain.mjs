@@ -5,10 +5,21 @@ import { createHash, randomBytes } from 'node:crypto';
 
 import { verifyEd25519 } from './ed25519.mjs';
 import { signal } from './libsignal.mjs';
-import { Op, decode, encode, isCanonical } from './protos.mjs';
+import { Op, decode, encode, isCanonical, splitLast } from './protos.mjs';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 const NOT_A_KEY = Buffer.alloc(32, 0xff);
+
+/** From this field number on a body that is not known is passed over. */
+const FIRST_PASSED_OVER = 1000;
+
+const MAX_RECOVERY_KEYS = 16;
+// An op has room for 16 signatures, and one of them is the account key's.
+const MAX_THRESHOLD = 15;
+const MAX_ENDPOINTS = 16;
+const URL = /^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+$/;
+const MAX_URL = 256;
+const ENDPOINT_KINDS = new Set([1, 2, 3, 4, 5]);
 
 /** The hash that the next op names; that of genesis is the account id. */
 export function linkHash(payload) {
@@ -104,6 +115,7 @@ export function apply(account, signed) {
   demand(op.seq === account.seq + 1, 'the op is not the next one');
   demand(op.prev.equals(account.head), 'the op does not follow the head');
   demand(!account.rotationDue || op.body === 'rotate_account', 'a rotation is due');
+  demand(!account.adminDue || op.add_device?.admin, 'an admin device is due');
   return {
     ...account,
     ...change(account, op, signed),
@@ -118,23 +130,31 @@ function open(signed) {
   const body = op.genesis;
   demand(op.body === 'genesis' && op.seq === 0, 'a chain begins with its genesis');
   demand(op.account_id.length === 0 && op.prev.length === 0, 'genesis follows nothing');
-  const { threshold, keys } = body.recovery;
-  demand(threshold >= 1 && threshold <= keys.length, 'the threshold fits the recovery set');
-  const signers = keys.filter((key) => signed.sigs.some((sig) => sig.key.equals(key)));
-  demand(signers.length === threshold, 'as many recovery keys signed as the threshold says');
-  demandSigned(signed, [body.account_key, ...signers]);
+  const recovery = newRecovery(body.recovery);
+  demandSigned(signed, [body.account_key, ...recoverySigners(recovery, signed)]);
+  const device = newDevice(signed.payload, body.first_device);
+  demand(device.id === 1 && device.admin, 'the first device has the id 1 and is an admin');
+  const taken = [body.account_key, device.deviceKey, device.mlsKey];
+  const distinct = new Set([...taken, ...recovery.keys].map(hex));
+  demand(distinct.size === 3 + recovery.keys.length, 'each key has one place');
   const id = linkHash(signed.payload);
   return {
     id,
     text: accountText(id),
     uuid: accountUuid(id),
     accountKey: body.account_key,
+    recovery,
+    // Every key that has, or had, a place here, but for those of the recovery set that
+    // there is now.
+    taken: new Set(taken.map(hex)),
     seq: 0,
     head: id,
     hashes: [id],
     handle: null,
+    endpoints: new Map(),
     rotationDue: false,
-    devices: new Map([[1, newDevice(signed.payload, body.first_device)]]),
+    adminDue: false,
+    devices: new Map([[1, device]]),
   };
 }
 
@@ -144,12 +164,17 @@ function change(account, op, signed) {
       const id = op.add_device.device_id;
       demand(!account.devices.has(id), 'a device id is never used twice');
       demandSigned(signed, [account.accountKey]);
-      return { devices: new Map(account.devices).set(id, newDevice(signed.payload, op.add_device)) };
+      const device = newDevice(signed.payload, op.add_device);
+      const afterDevice = take(account, device.deviceKey);
+      const taken = take({ ...account, taken: afterDevice }, device.mlsKey);
+      return { devices: new Map(account.devices).set(id, device), taken, adminDue: false };
     }
     case 'revoke_device': {
       const id = op.revoke_device.device_id;
       const device = account.devices.get(id);
       demand(device?.live, 'only a live device can be revoked');
+      const others = [...account.devices.values()].filter((other) => other.live && other.id !== id);
+      demand(!device.admin || others.some((other) => other.admin), 'an admin device is left');
       const bySelf = signed.sigs.some((sig) => sig.key.equals(device.deviceKey));
       demandSigned(signed, [bySelf ? device.deviceKey : account.accountKey]);
       const devices = new Map(account.devices).set(id, { ...device, live: false });
@@ -157,21 +182,121 @@ function change(account, op, signed) {
     }
     case 'rotate_account': {
       const accountKey = op.rotate_account.account_key;
+      const taken = take(account, accountKey);
       demandSigned(signed, [account.accountKey, accountKey]);
-      return { accountKey, rotationDue: false };
+      return { accountKey, taken, rotationDue: false };
+    }
+    case 'set_recovery': {
+      const recovery = newRecovery(op.set_recovery.recovery);
+      demand(account.recovery.delayS === 0 && recovery.delayS === 0, 'no recovery has a delay');
+      demand(
+        recovery.keys.every((key) => !account.taken.has(hex(key))),
+        'no key of the recovery set has or had another place',
+      );
+      demandSigned(signed, recoverySigners(account.recovery, signed));
+      const stays = new Set(recovery.keys.map(hex));
+      const dropped = account.recovery.keys.map(hex).filter((key) => !stays.has(key));
+      return { recovery, taken: new Set([...account.taken, ...dropped]) };
+    }
+    case 'recover': {
+      demand(account.recovery.delayS === 0, 'no recovery has a delay');
+      const { account_key: accountKey, keep } = op.recover;
+      const taken = take(account, accountKey);
+      const kept = keptDevices(account, keep);
+      demandSigned(signed, [accountKey, ...recoverySigners(account.recovery, signed)]);
+      const devices = new Map();
+      for (const [id, device] of account.devices) {
+        const stays = device.live && kept.has(id);
+        devices.set(id, { ...device, live: stays, admin: stays ? kept.get(id) : device.admin });
+      }
+      return { accountKey, taken, devices, adminDue: ![...kept.values()].includes(true) };
     }
     case 'set_handle':
       demandSigned(signed, [account.accountKey]);
       return { handle: op.set_handle.handle };
+    case 'drop_handle':
+      demand(account.handle !== null, 'there is a handle to drop');
+      demandSigned(signed, [account.accountKey]);
+      return { handle: null };
+    case 'add_endpoint': {
+      const [name, endpoint] = endpointOf(op.add_endpoint);
+      demand(!account.endpoints.has(name), 'the endpoint is not there yet');
+      demand(account.endpoints.size < MAX_ENDPOINTS, 'there is room for the endpoint');
+      demandSigned(signed, [account.accountKey]);
+      return { endpoints: new Map(account.endpoints).set(name, endpoint) };
+    }
+    case 'drop_endpoint': {
+      const [name] = endpointOf(op.drop_endpoint);
+      demand(account.endpoints.has(name), 'there is an endpoint to drop');
+      demandSigned(signed, [account.accountKey]);
+      const endpoints = new Map(account.endpoints);
+      endpoints.delete(name);
+      return { endpoints };
+    }
+    case undefined:
+      // One that is passed over.
+      demandSigned(signed, [account.accountKey]);
+      return {};
     default:
-      throw new Error(`the op ${op.body ?? 'without a body'} is not known here`);
+      throw new Error(`the op ${op.body} is not known here`);
   }
 }
 
+function newRecovery(body) {
+  demand(body, 'there is a recovery set');
+  const { threshold, keys, delay_s: delayS } = body;
+  demand(keys.length <= MAX_RECOVERY_KEYS, 'a recovery set has at most 16 keys');
+  demand(keys.every((key) => key.length === 32), 'a recovery key has 32 bytes');
+  demand(new Set(keys.map(hex)).size === keys.length, 'no two recovery keys are the same');
+  demand(
+    threshold >= 1 && threshold <= Math.min(keys.length, MAX_THRESHOLD),
+    'the threshold fits the recovery set',
+  );
+  return { threshold, keys, delayS };
+}
+
+/** The keys of the recovery set that signed: as many as its threshold says. */
+function recoverySigners({ threshold, keys }, signed) {
+  const signers = keys.filter((key) => signed.sigs.some((sig) => sig.key.equals(key)));
+  demand(signers.length === threshold, 'as many recovery keys signed as the threshold says');
+  return signers;
+}
+
+/** The devices that stay through a recovery, by id, and whether each is an admin then. */
+function keptDevices(account, keep) {
+  const kept = new Map();
+  let last = 0;
+  for (const { device_id: id, admin } of keep) {
+    demand(id > last, 'the devices that are kept stand by rising ids');
+    demand(account.devices.get(id)?.live, 'only a live device can be kept');
+    kept.set(id, admin);
+    last = id;
+  }
+  return kept;
+}
+
+/** What an endpoint is told from others by, and the endpoint. */
+function endpointOf({ kind, url }) {
+  demand(ENDPOINT_KINDS.has(kind), 'the kind of the endpoint is one that is known here');
+  demand(url.length <= MAX_URL && URL.test(url), 'the endpoint has a URL');
+  return [`${kind} ${url}`, { kind, url }];
+}
+
+/** The keys that have or had a place, and this one, which had none. */
+function take(account, key) {
+  const known = account.taken.has(hex(key)) || account.recovery.keys.some((other) => other.equals(key));
+  demand(!known, 'a key has one place in an account, for ever');
+  return new Set(account.taken).add(hex(key));
+}
+
+const hex = (bytes) => bytes.toString('hex');
+
 function decodeOp(payload) {
-  demand(isCanonical(Op, payload), 'encoding what was decoded gives the same bytes');
-  const op = decode(Op, payload);
+  const [known, passedOver] = splitLast(payload, FIRST_PASSED_OVER);
+  demand(isCanonical(Op, known), 'encoding what was decoded gives the same bytes');
+  const op = decode(Op, known);
   demand(op.v === 1, 'the op is of version 1');
+  demand(Boolean(op.body) !== passedOver, 'the op has one body');
   return op;
 }
 
@@ -188,6 +313,7 @@ function newDevice(payload, body) {
   return {
     id: body.device_id,
     deviceKey: body.device_key,
+    mlsKey: body.mls_key,
     identityKey,
     registrationId: body.registration_id,
     admin: body.admin,

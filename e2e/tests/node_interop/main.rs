@@ -9,6 +9,14 @@ use sotto_testkit::Cluster;
 
 use self::node_client::NodeClient;
 
+/// The rules of the sigchain, written a second time from the `.proto` files, lead to the
+/// same accounts.
+#[tokio::test]
+async fn the_chain_of_the_test_vectors_is_followed_in_javascript_too() {
+    let Some(_node) = NodeClient::start().await else { return };
+    node_client::run_tests("sigchain.test.mjs").await;
+}
+
 /// Our client opens the session, with a first message to somebody who is not there.
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_own_library_reads_our_first_message_and_answers() {

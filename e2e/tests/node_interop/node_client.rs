@@ -140,3 +140,11 @@ impl NodeClient {
         serde_json::from_str(&line).unwrap()
     }
 }
+
+/// Runs a file of tests that are written in JavaScript.
+pub(crate) async fn run_tests(file: &str) {
+    let path = std::env::current_dir().unwrap().join("node").join(file);
+    let run = Command::new("node").arg("--test").arg(path).output();
+    let output = timeout(PATIENCE, run).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
