@@ -51,7 +51,7 @@ enum Command {
     /// Feeds every decoder with what a fuzzer makes up
     Fuzz {
         /// How long for each target
-        #[arg(long, default_value_t = 30)]
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
         /// Only those with this in their names
         target: Option<String>,
