@@ -137,6 +137,7 @@ mod tests {
         assert_eq!(Receiver::new().receive(&[1, 2, 3]), [1, 2, 3]);
     }
 
+    /// I-3. Caught: a message ahead of a hole that is shown at once.
     #[test]
     fn a_message_ahead_of_a_hole_waits_for_it() {
         let mut receiver = Receiver::new();
@@ -145,6 +146,7 @@ mod tests {
         assert_eq!(receiver.receive(&[2]), [1, 2, 3, 4]);
     }
 
+    /// I-3. Caught: a message ahead of a hole that is shown at once.
     #[test]
     fn a_hole_that_stays_is_given_up_after_its_time() {
         let mut receiver = Receiver::new();

@@ -7,6 +7,7 @@ async fn release(party: &Party) {
     party.vault.run(|tx| release_due(tx, tx.now_ms)).await.unwrap();
 }
 
+/// I-3. Caught: a message ahead of a hole that is shown at once.
 #[tokio::test]
 async fn a_message_ahead_of_a_hole_waits_five_seconds_and_no_longer() {
     let (alice, bob) = two().await;
