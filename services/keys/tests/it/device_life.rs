@@ -110,8 +110,8 @@ async fn i_7_nobody_is_given_the_keys_of_a_revoked_device(db: PgPool) {
     assert_eq!(keys.shelves_of(&alice, 2).await, 0);
 }
 
-/// The op is good wherever it comes from, once the revocation before it is there. So it
-/// is the device that must not be heard.
+/// Invariant I-7. The op is good wherever it comes from, once the revocation before it is
+/// there. So it is the device that must not be heard.
 ///
 /// Caught, in 4 runs of 4: an append that looks whether the device lives before it looks
 /// where the chain ends. And one that does not look at all.

@@ -157,6 +157,7 @@ async fn a_revoked_device_gets_no_token(db: PgPool) {
     answer.refused(403, "device_revoked");
 }
 
+/// I-10. Caught: a binding that lets anybody in where the user is bound at all.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_user_is_bound_to_the_account_of_the_first_login(db: PgPool) {
     let keys = TestKeys::start(db).await;

@@ -81,7 +81,9 @@ async fn a_key_that_the_app_has_not_registered_is_refused(db: PgPool) {
     }
 }
 
-/// A cache of keys by kid alone gave one tenant's word to another (CVE-2026-49998).
+/// I-10. A cache of keys by kid alone gave one tenant's word to another (CVE-2026-49998).
+///
+/// Caught: a kid that is looked for in the keys of another app, island's.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn one_app_cannot_speak_for_another_whose_key_has_the_same_kid(db: PgPool) {
     let keys = TestKeys::start(db).await;
@@ -90,7 +92,10 @@ async fn one_app_cannot_speak_for_another_whose_key_has_the_same_kid(db: PgPool)
     keys.refuses(&token, "app_token_bad_signature").await;
 }
 
-/// The same, where both publish their keys: neither's are looked for in the other's set.
+/// I-10. The same, where both publish their keys: neither's are looked for in the other's
+/// set.
+///
+/// Caught: a kid that is looked for in the keys of another app. The good token is refused.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_published_key_set_is_known_by_app_and_kid(db: PgPool) {
     let (one, two) = (App::ed25519("one"), App::ed25519("two"));
@@ -145,7 +150,7 @@ async fn a_flood_of_unknown_kids_makes_one_fetch(db: PgPool) {
     life.stop();
 }
 
-/// Caught: a verifier that takes the key which the token brings, and one that asks the
+/// I-10. Caught: a verifier that takes the key which the token brings, and one that asks the
 /// address in it.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_token_has_no_say_in_where_keys_come_from(db: PgPool) {

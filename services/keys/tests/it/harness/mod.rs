@@ -7,7 +7,11 @@ pub(crate) mod person;
 pub(crate) mod prekeys;
 mod serve;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -225,6 +229,19 @@ impl TestKeys {
         shape: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> reqwest::Response {
         let request = self.client.request(method, format!("{}{path}", self.url));
+        shape(request).send().await.unwrap()
+    }
+
+    /// The same, from an address of this machine.
+    pub(crate) async fn raw_from(
+        &self,
+        address: Ipv4Addr,
+        method: Method,
+        path: &str,
+        shape: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> reqwest::Response {
+        let there = reqwest::Client::builder().local_address(IpAddr::from(address));
+        let request = there.build().unwrap().request(method, format!("{}{path}", self.url));
         shape(request).send().await.unwrap()
     }
 
