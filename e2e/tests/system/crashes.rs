@@ -55,8 +55,8 @@ async fn nothing_is_lost_and_nothing_shown_twice_when_processes_are_killed() {
 }
 
 /// C26, with I-2 and I-3: a device comes back to a queue of some hundreds, and its gateway
-/// is killed with SIGKILL in the middle of it, and then the one that it turned to. What was delivered and not
-/// acknowledged comes once more through the other one, and is shown once.
+/// is killed with SIGKILL in the middle of it, and then the one that it turned to. What was
+/// delivered and not acknowledged comes once more through the other one, and is shown once.
 ///
 /// Caught: a client that takes an envelope which comes again for a new one, and shows that
 /// it cannot be decrypted twice. And a queue whose rows are deleted as they are read: 480 of
