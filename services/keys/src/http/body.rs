@@ -17,7 +17,6 @@ use crate::{
 /// An op with its signatures. `payload` has the exact bytes that were signed.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = SignedOp)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SignedOpBody {
     #[schema(value_type = openapi::Base64)]
     pub(super) payload: Base64Bytes,
@@ -27,7 +26,6 @@ pub(super) struct SignedOpBody {
 /// An Ed25519 signature and the key that made it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Signature)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SigBody {
     #[schema(value_type = openapi::Base64)]
     pub(super) key: Base64Bytes,
@@ -92,7 +90,6 @@ impl From<Account> for AccountBody {
 /// A one-time EC prekey.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = OneTimePrekey)]
-#[serde(deny_unknown_fields)]
 pub(super) struct KeyBody {
     #[schema(value_type = openapi::KeyId)]
     pub(super) key_id: u32,
@@ -103,7 +100,6 @@ pub(super) struct KeyBody {
 /// A prekey with the signature of its device, EC or Kyber.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = SignedPrekey)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SignedKeyBody {
     #[schema(value_type = openapi::KeyId)]
     pub(super) key_id: u32,
