@@ -18,7 +18,7 @@ async fn switch() -> Switch {
     let url = std::env::var("REDIS_URL").expect("REDIS_URL names a Redis for tests");
     // The switch is one for a deployment: this test has a database of its own.
     let url = Secret::from_value(format!("{}/9", url.trim_end_matches('/')));
-    let timeout = Duration::from_secs(5);
+    let timeout = Duration::from_secs(60);
     Switch::new(connect(&RedisConfig { url, response_timeout: timeout }).await.unwrap())
 }
 
@@ -28,7 +28,7 @@ async fn moved(mut until: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("the switch was seen");
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the switch was seen");
 }
 
 #[tokio::test]
@@ -52,5 +52,5 @@ async fn a_process_follows_the_switch_and_says_why_and_until_when() {
     assert!(switch.off().await.unwrap());
     moved(|| read_only.check().is_ok()).await;
     assert!(!switch.off().await.unwrap(), "it was off");
-    assert!(life.finish(Duration::from_secs(5)).await);
+    assert!(life.finish(Duration::from_secs(60)).await);
 }
