@@ -4,11 +4,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "sotto/identity/v1/identity.proto",
     "sotto/socket/v1/socket.proto",
     "sotto/messages/v1/messages.proto",
     "sotto/keys/v1/keys.proto",
+    "sotto/groups/v1/groups.proto",
     "sotto/content/v1/content.proto",
     "sotto/link/v1/link.proto",
 ];
@@ -27,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure()
         .bytes(".sotto.messages.v1")
+        .bytes(".sotto.groups.v1")
         .bytes(".sotto.socket.v1")
         .compile_fds(descriptors)?;
 

@@ -6,6 +6,7 @@
 mod account;
 mod base64_bytes;
 mod device;
+mod group;
 mod handle;
 pub mod limits;
 mod messages;
@@ -13,6 +14,7 @@ mod messages;
 pub use account::{AccountId, AccountUuid, MalformedAccountId, MalformedAccountUuid};
 pub use base64_bytes::Base64Bytes;
 pub use device::{DeviceAddress, DeviceId, MalformedDeviceId};
+pub use group::{GroupId, MalformedGroupId};
 pub use handle::{Handle, MalformedHandle};
 pub use messages::{ClientMsgId, ConnectionId, EnvelopeId, MalformedMessageId};
 

@@ -78,3 +78,45 @@ pub const MAX_EDITS: u64 = 100;
 
 /// Seconds of the longest self-destruct timer: a year.
 pub const MAX_TIMER_SECONDS: u32 = 365 * 24 * 3_600;
+
+/// Devices in one group: 1,500 people, most of them with one device.
+pub const MAX_GROUP_DEVICES: usize = 2_000;
+
+/// Bytes of one application message of a group, as it is encrypted.
+pub const MAX_GROUP_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Bytes of one commit.
+pub const MAX_COMMIT_BYTES: usize = 512 * 1024;
+
+/// Bytes of the Welcome of one commit, for all whom it adds.
+pub const MAX_WELCOME_BYTES: usize = 512 * 1024;
+
+/// Bytes of the sealed metadata of a group.
+pub const MAX_SEALED_METADATA_BYTES: usize = 18 * 1024;
+
+/// Characters of the name of a group.
+pub const MAX_GROUP_NAME_CHARS: usize = 100;
+
+/// Bytes of the picture of a group.
+pub const MAX_GROUP_PICTURE_BYTES: usize = 16 * 1024;
+
+/// Devices that one commit may add.
+pub const MAX_ADDS_PER_COMMIT: usize = 512;
+
+/// Admins of one group.
+pub const MAX_GROUP_ADMINS: usize = 50;
+
+/// Cursors in one GroupAck.
+pub const MAX_GROUP_CURSORS: usize = 256;
+
+/// One-time KeyPackages in one upload.
+pub const MAX_KEY_PACKAGES_PER_UPLOAD: usize = 100;
+
+/// One-time KeyPackages that a device may keep on the server.
+pub const MAX_KEY_PACKAGES_PER_DEVICE: i64 = 200;
+
+/// Bytes of one KeyPackage.
+pub const MAX_KEY_PACKAGE_BYTES: usize = 2 * 1024;
+
+/// Accounts in one claim of KeyPackages.
+pub const MAX_KEY_PACKAGE_CLAIMS: usize = 100;

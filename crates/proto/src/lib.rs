@@ -25,6 +25,11 @@ mod sotto {
             tonic::include_proto!("sotto.keys.v1");
         }
     }
+    pub mod groups {
+        pub mod v1 {
+            tonic::include_proto!("sotto.groups.v1");
+        }
+    }
     pub mod content {
         pub mod v1 {
             tonic::include_proto!("sotto.content.v1");
@@ -38,6 +43,6 @@ mod sotto {
 }
 
 pub use sotto::{
-    content::v1 as content, identity::v1 as identity, keys::v1 as keys, link::v1 as link,
-    messages::v1 as messages, socket::v1 as socket,
+    content::v1 as content, groups::v1 as groups, identity::v1 as identity, keys::v1 as keys,
+    link::v1 as link, messages::v1 as messages, socket::v1 as socket,
 };

@@ -40,6 +40,18 @@ pub enum Notice {
         /// Which socket.
         connection: u64,
     },
+    /// The device was added to a group, or removed from one.
+    GroupsChanged {
+        /// Which socket.
+        connection: u64,
+    },
+    /// The stock of one-time KeyPackages of the device is low.
+    KeyPackagesLow {
+        /// Which socket.
+        connection: u64,
+        /// How many are left.
+        key_packages: u32,
+    },
 }
 
 impl Notice {
@@ -48,7 +60,9 @@ impl Notice {
         match self {
             Self::Displaced { connection }
             | Self::PrekeysLow { connection, .. }
-            | Self::Revoked { connection } => ConnectionId(*connection),
+            | Self::Revoked { connection }
+            | Self::GroupsChanged { connection }
+            | Self::KeyPackagesLow { connection, .. } => ConnectionId(*connection),
         }
     }
 }

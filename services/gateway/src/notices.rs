@@ -36,7 +36,9 @@ pub(crate) async fn listen(
                     resync.request();
                 }
                 while let Some(notice) = notices.next().await {
-                    admission.registry.post(notice.connection(), event(&notice));
+                    if let Some(event) = event(&notice) {
+                        admission.registry.post(notice.connection(), event);
+                    }
                 }
             }
             again = true;
@@ -48,12 +50,13 @@ pub(crate) async fn listen(
     stopped.run_until_cancelled(listen).await;
 }
 
-fn event(notice: &Notice) -> Event {
-    match *notice {
+fn event(notice: &Notice) -> Option<Event> {
+    Some(match *notice {
         Notice::Displaced { .. } => Event::Displaced,
         Notice::Revoked { .. } => Event::Revoked,
         Notice::PrekeysLow { one_time_ec, one_time_kyber, .. } => {
             Event::PrekeysLow { one_time_ec, one_time_kyber }
         }
-    }
+        Notice::GroupsChanged { .. } | Notice::KeyPackagesLow { .. } => return None,
+    })
 }

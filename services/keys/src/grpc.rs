@@ -49,6 +49,13 @@ impl KeysService for GrpcKeys {
         let sets = sets.into_iter().map(|set| set.map(Into::into).unwrap_or_default());
         Ok(Response::new(pb::DeviceSetsResponse { sets: sets.collect() }))
     }
+
+    async fn mls_devices(
+        &self,
+        _: Request<pb::MlsDevicesRequest>,
+    ) -> Result<Response<pb::MlsDevicesResponse>, Status> {
+        Err(Status::unimplemented("soon"))
+    }
 }
 
 impl From<DeviceSet> for pb::DeviceSet {

@@ -16,7 +16,8 @@ use url::Url;
 use super::{
     End, REQUEST_PENDING, ack, close,
     inbox::{Delivered, Inbox},
-    presence, sender,
+    presence,
+    sender::{self, Bounds},
     socket::{self, Incoming, Reader, Refusal, Writer},
     upkeep,
 };
@@ -211,13 +212,14 @@ async fn live(
         Ok(0) | Err(_) => sotto_ids::limits::MAX_FRAME_BYTES,
         Ok(bytes) => bytes,
     };
+    let bounds = Bounds { window: tuning.send_window, max_frame };
 
     let end = tokio::select! {
         () = stop.cancelled() => End::Wanted,
         end = Box::pin(read(inner, reader, &lines, heartbeat)) => end,
         end = Box::pin(write(writer, &mut outgoing, heartbeat)) => end,
         end = Box::pin(Inbox::new(Arc::clone(inner), acks).run(inbox)) => end,
-        end = Box::pin(sender::run(inner, &frames, answered, max_frame)) => end,
+        end = Box::pin(sender::run(inner, &frames, answered, bounds)) => end,
         () = Box::pin(ack::collect(acked, frames.clone(), tuning.ack_delay, tuning.ack_batch)) => {
             End::lost("connection_lost")
         }
@@ -337,7 +339,16 @@ async fn pass_on(frame: ServerFrame, lines: &Lines) -> bool {
         Some(Body::Authenticated(authenticated)) => {
             lines.expires_at_ms.send_replace(authenticated.token_expires_at_ms);
         }
-        Some(Body::Hello(_) | Body::Goodbye(_)) | None => {}
+        Some(
+            Body::Hello(_)
+            | Body::Goodbye(_)
+            | Body::GroupAccepted(_)
+            | Body::GroupStale(_)
+            | Body::GroupDeliver(_)
+            | Body::GroupHeads(_)
+            | Body::KeyPackagesLow(_),
+        )
+        | None => {}
     }
     true
 }

@@ -65,6 +65,10 @@ classes! {
     (Connect, "connect", Address, "A socket that is opened"),
     (Send, "send", Device, "A message that is sent or retracted"),
     (Poll, "poll", Device, "A page of the queue that is read over REST"),
+    (KeyPackageClaim, "key_package_claim", Device, "An account whose KeyPackages are claimed"),
+    (GroupCommit, "group_commit", Device, "A group that is made, changed or reset, or a try to"),
+    (GroupSend, "group_send", Device, "A message that is sent to a group"),
+    (GroupRead, "group_read", Device, "A page of a group's log, its state, or a look at Welcomes"),
     (Acknowledge, "acknowledge", Device, "A request that acknowledges over REST"),
 }
 

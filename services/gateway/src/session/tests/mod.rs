@@ -217,7 +217,7 @@ fn names(actions: &[Action]) -> Vec<&'static str> {
                 Some(Body::Goodbye(_)) => "goodbye",
                 Some(Body::Retracted(_)) => "retracted",
                 Some(Body::QueueOverflow(_)) => "queue_overflow",
-                Some(Body::Deliver(_)) | None => "other",
+                _ => "other",
             },
             Action::Deliver(_) => "deliver",
             Action::Pass(_) => "pass",

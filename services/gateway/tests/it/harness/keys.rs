@@ -157,4 +157,11 @@ impl KeysService for TestKeys {
     ) -> Result<Response<DeviceSetsResponse>, Status> {
         Err(Status::unimplemented("a gateway never asks"))
     }
+
+    async fn mls_devices(
+        &self,
+        _: Request<sotto_proto::keys::MlsDevicesRequest>,
+    ) -> Result<Response<sotto_proto::keys::MlsDevicesResponse>, Status> {
+        Err(Status::unimplemented("only groups ask"))
+    }
 }

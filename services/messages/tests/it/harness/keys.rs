@@ -118,4 +118,11 @@ impl KeysService for Face {
         }
         Ok(Response::new(DeviceSetsResponse { sets }))
     }
+
+    async fn mls_devices(
+        &self,
+        _: Request<sotto_proto::keys::MlsDevicesRequest>,
+    ) -> Result<Response<sotto_proto::keys::MlsDevicesResponse>, Status> {
+        Err(Status::unimplemented("only groups ask"))
+    }
 }

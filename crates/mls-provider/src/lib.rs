@@ -1,0 +1,1 @@
+//! What OpenMLS asks of its surroundings.
