@@ -11,7 +11,7 @@ use sotto_store::{
 };
 use sqlx::PgPool;
 
-use crate::harness::{TestKeys, random};
+use crate::harness::{PATIENCE, TestKeys, random};
 
 /// Three claims, and one more every 20 minutes. Redis is given `patience` to say so.
 fn three_claims(patience: Duration) -> impl FnOnce(Redis, SharedClock) -> SharedLimiter {
@@ -54,7 +54,7 @@ async fn drain(keys: &TestKeys) {
 /// key of an account.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn nobody_drains_the_one_time_keys_of_another_account(db: PgPool) {
-    let keys = TestKeys::start_limited(db, three_claims(Duration::from_secs(5))).await;
+    let keys = TestKeys::start_limited(db, three_claims(PATIENCE)).await;
     drain(&keys).await;
 }
 
@@ -67,7 +67,7 @@ async fn nobody_drains_them_while_redis_is_away(db: PgPool) {
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn what_is_refused_for_another_reason_is_not_counted(db: PgPool) {
-    let keys = TestKeys::start_limited(db, three_claims(Duration::from_secs(5))).await;
+    let keys = TestKeys::start_limited(db, three_claims(PATIENCE)).await;
     let (alice, bob) = (keys.person_with_prekeys(5).await, keys.person().await);
     for _ in 0..5 {
         let answer = keys.fetch(&bob, &alice, json!({ "device_ids": [9] })).await;

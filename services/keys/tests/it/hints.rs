@@ -12,9 +12,7 @@ use sotto_store::{
 };
 use sqlx::PgPool;
 
-use crate::harness::{TestKeys, hex, person::Person, random};
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::harness::{PATIENCE, TestKeys, hex, person::Person, random};
 
 impl TestKeys {
     /// Puts a device of the person on a socket of a gateway that nobody else has, and

@@ -13,7 +13,7 @@ use sotto_store::{
 };
 use sqlx::PgPool;
 
-use crate::harness::{TestKeys, op_json, person::Person, random};
+use crate::harness::{PATIENCE, TestKeys, op_json, person::Person, random};
 
 const THREE: Rate = Rate { burst: 3, per: Duration::from_hours(1) };
 
@@ -109,7 +109,7 @@ impl TestKeys {
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_flood_of_registrations_from_one_address_keeps_nobody_else_out(db: PgPool) {
     let only = BTreeMap::from([(Class::Register, THREE)]);
-    let by_redis = limits_of(Duration::from_secs(5), only, AppLimits::default());
+    let by_redis = limits_of(PATIENCE, only, AppLimits::default());
     let keys = TestKeys::start_limited(db, by_redis).await;
     let (flooded, other) = (somewhere(), somewhere());
 

@@ -9,6 +9,9 @@ use sqlx::PgPool;
 
 use crate::harness::{Answer, TestKeys, random, wait_until};
 
+/// Longer than any test takes, on whatever machine.
+const LONG: Duration = Duration::from_mins(10);
+
 impl TestKeys {
     async fn open_mailbox(&self) -> String {
         let body = self.call(Method::POST, "/v1/link", None, Some(serde_json::json!({}))).await;
@@ -30,6 +33,17 @@ impl TestKeys {
         self.get(&format!("/v1/link/{link}/{slot}?wait_ms={wait_ms}")).await
     }
 
+    /// Waits for a message. Whoever finds all seats taken comes again: while a test looks
+    /// whether they are, it sits on one of them itself.
+    async fn wait_for(&self, link: &str, slot: &str) -> Answer {
+        loop {
+            let answer = self.look(link, slot, 600_000).await;
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+                return answer;
+            }
+        }
+    }
+
     /// Waits until as many requests wait in the process as may.
     async fn all_seats_are_taken(&self) {
         let elsewhere = self.open_mailbox().await;
@@ -42,7 +56,8 @@ impl TestKeys {
 
 /// Looking by oneself is too seldom for a test to profit from it.
 fn by_word_only(config: &mut KeysConfig) {
-    config.mailbox.look_every = Duration::from_mins(1);
+    config.mailbox.look_every = LONG;
+    config.mailbox.longest_wait = LONG;
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
@@ -117,14 +132,14 @@ async fn all_who_wait_are_woken_by_a_message_that_another_process_took(db: PgPoo
     let other = keys.second_replica().await;
     let link = keys.open_mailbox().await;
 
-    let readers = join_all((0..100).map(|_| keys.look(&link, "answer", 25_000)));
+    let readers = join_all((0..100).map(|_| keys.wait_for(&link, "answer")));
     let writer = async {
         keys.all_seats_are_taken().await;
         other.leave(&link, "answer", b"now").await
     };
     // Much sooner than they would look by themselves for the last time.
     let both = async { futures_util::join!(readers, writer) };
-    let (heard, left) = tokio::time::timeout(Duration::from_secs(15), both).await.unwrap();
+    let (heard, left) = tokio::time::timeout(LONG / 10, both).await.unwrap();
 
     assert_eq!(left.status, StatusCode::NO_CONTENT);
     assert!(heard.iter().all(|answer| answer.bytes == b"now"));
@@ -134,6 +149,7 @@ async fn all_who_wait_are_woken_by_a_message_that_another_process_took(db: PgPoo
 async fn a_message_of_which_word_was_lost_is_found_by_looking(db: PgPool) {
     let keys = TestKeys::start_with(db, |config| {
         config.mailbox.look_every = Duration::from_millis(100);
+        config.mailbox.longest_wait = LONG;
         config.mailbox.most_waiting = 1;
     })
     .await;
@@ -149,7 +165,7 @@ async fn a_message_of_which_word_was_lost_is_found_by_looking(db: PgPool) {
             .await
             .unwrap()
     };
-    let (heard, _) = futures_util::join!(keys.look(&link, "answer", 25_000), write_in_silence);
+    let (heard, _) = futures_util::join!(keys.wait_for(&link, "answer"), write_in_silence);
 
     assert_eq!(heard.bytes, b"quiet");
 }
@@ -183,8 +199,8 @@ async fn whoever_waits_is_let_go_when_the_process_drains(db: PgPool) {
         keys.lifecycle.drain();
     };
     // Much sooner than its time is over.
-    let both = async { futures_util::join!(keys.look(&link, "answer", 60_000), drain) };
-    let (heard, ()) = tokio::time::timeout(Duration::from_secs(15), both).await.unwrap();
+    let both = async { futures_util::join!(keys.wait_for(&link, "answer"), drain) };
+    let (heard, ()) = tokio::time::timeout(LONG / 10, both).await.unwrap();
 
     assert_eq!(heard.status, StatusCode::NO_CONTENT);
 }
@@ -200,13 +216,13 @@ async fn no_more_wait_than_may(db: PgPool) {
 
     let one_too_many = async {
         keys.all_seats_are_taken().await;
-        let problem = keys.look(&link, "answer", 1000).await.refused(503, "too_many_waiting");
+        let problem = keys.look(&link, "answer", 600_000).await.refused(503, "too_many_waiting");
         assert!(problem["retry_after_ms"].as_u64().is_some());
         let looked = keys.look(&link, "answer", 0).await;
         assert_eq!(looked.status, StatusCode::NO_CONTENT, "a look takes no seat");
         keys.leave(&link, "answer", b"a").await;
     };
-    let waiting = join_all((0..2).map(|_| keys.look(&link, "answer", 25_000)));
+    let waiting = join_all((0..2).map(|_| keys.wait_for(&link, "answer")));
     let (heard, ()) = futures_util::join!(waiting, one_too_many);
 
     assert!(heard.iter().all(|answer| answer.bytes == b"a"));

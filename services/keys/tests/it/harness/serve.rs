@@ -4,7 +4,6 @@ use std::{
     env,
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
 };
 
 use actix_web::{App, HttpServer};
@@ -12,11 +11,12 @@ use sotto_kit::{config::Secret, grpc, http, lifecycle::Lifecycle, listener, serv
 use sotto_store::redis::{Redis, RedisConfig};
 use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
 
+use super::PATIENCE;
+
 #[expect(clippy::disallowed_methods, reason = "tests are told by their environment")]
 pub(super) async fn connect_redis() -> Redis {
     let url = env::var("REDIS_URL").expect("REDIS_URL says where a Redis for tests is");
-    let config =
-        RedisConfig { url: Secret::from_value(url), response_timeout: Duration::from_secs(5) };
+    let config = RedisConfig { url: Secret::from_value(url), response_timeout: PATIENCE };
     sotto_store::redis::connect(&config).await.unwrap()
 }
 
@@ -29,6 +29,7 @@ pub(super) async fn as_the_service_role(
 ) -> PgPool {
     let pool = PgPoolOptions::new()
         .max_connections(connections)
+        .acquire_timeout(PATIENCE)
         .after_connect(|connection, _| {
             Box::pin(async move { connection.execute("SET ROLE sotto_keys").await.map(drop) })
         })
@@ -59,6 +60,9 @@ pub(super) fn serve(parts: RoleParts, lifecycle: &Lifecycle) -> (SocketAddr, Soc
         })
     })
     .workers(2)
+    // So that a connection is never closed under the request that a slow test sends on it.
+    .keep_alive(10 * PATIENCE)
+    .client_request_timeout(PATIENCE)
     .disable_signals()
     .shutdown_timeout(1)
     .listen(public)
