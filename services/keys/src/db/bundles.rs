@@ -1,36 +1,54 @@
-//! Bundles: the one statement that takes one-time prekeys off their shelves, and the
-//! one that says who may.
+//! Bundles: the one statement that takes one-time prekeys off their shelves, the one
+//! before it that says who may, and the one after it that says what still holds.
 
-use sotto_ids::{AccountId, AccountUuid};
+use sotto_identity::LinkHash;
+use sotto_ids::{AccountId, AccountUuid, DeviceAddress};
 use sqlx::PgExecutor;
 
-use crate::domain::bigint;
+use crate::domain::{Head, bigint, from_bigint};
 
-/// What decides whether a caller may fetch the bundles of an account.
+/// What decides whether a device may fetch the bundles of an account.
 #[derive(Debug, Clone)]
 pub(crate) struct Reach {
-    pub(crate) account_id: AccountId,
+    /// Of the device that asks, as the next.
+    pub(crate) is_revoked: bool,
+    pub(crate) is_expired: bool,
+    /// The account that it asks for. `None` where there is none.
+    pub(crate) account_id: Option<AccountId>,
     /// The apps that the account is bound to.
     pub(crate) apps: Vec<String>,
 }
 
-/// Looks up the account of a fetch. `None` where there is none.
+/// Looks up who fetches, and whose bundles. `None` where there is no such caller.
 pub(crate) async fn find_reach(
     account: AccountUuid,
+    caller: DeviceAddress,
+    now_ms: u64,
     db: impl PgExecutor<'_>,
 ) -> sqlx::Result<Option<Reach>> {
     let row = sqlx::query!(
         r#"
-        SELECT account_id AS "account_id: [u8; 32]",
+        SELECT caller.revoked_at_seq IS NOT NULL AS "is_revoked!",
+               coalesce(caller.not_after_ms <= $4, false) AS "is_expired!",
+               accounts.account_id AS "account_id?: [u8; 32]",
                ARRAY (SELECT DISTINCT app FROM keys.bindings WHERE account = $1) AS "apps!"
-        FROM keys.accounts
-        WHERE account = $1
+        FROM keys.devices AS caller
+        LEFT JOIN keys.accounts ON accounts.account = $1
+        WHERE caller.account = $2 AND caller.device = $3
         "#,
         account.as_uuid(),
+        caller.account.as_uuid(),
+        caller.device.as_i16(),
+        bigint(now_ms),
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Reach { account_id: AccountId::new(row.account_id), apps: row.apps }))
+    Ok(row.map(|row| Reach {
+        is_revoked: row.is_revoked,
+        is_expired: row.is_expired,
+        account_id: row.account_id.map(AccountId::new),
+        apps: row.apps,
+    }))
 }
 
 /// What a stranger needs to begin a session with one device, and what is left after.
@@ -50,7 +68,7 @@ pub(crate) struct Bundle {
     pub(crate) last_resort_key: Vec<u8>,
     pub(crate) last_resort_signature: Vec<u8>,
     /// As the statement found the shelf, less what it took: others that take at the
-    /// same time are not counted.
+    /// same time are not counted. Nor is what is beyond the `enough` of the statement.
     pub(crate) one_time_ec_left: i64,
     pub(crate) one_time_kyber_left: i64,
 }
@@ -66,10 +84,14 @@ pub(crate) struct Bundle {
 ///
 /// The rows are picked in materialised subqueries: picked within the DELETE's own
 /// join they could be picked again for each row that it looks at.
+///
+/// A full shelf takes as long to count as all the rest, so `enough` that are left of a
+/// kind are not told from more.
 pub(crate) async fn take(
     account: AccountUuid,
     only: Option<&[i16]>,
     except: Option<i16>,
+    enough: u16,
     now_ms: u64,
     db: impl PgExecutor<'_>,
 ) -> sqlx::Result<Vec<Bundle>> {
@@ -141,12 +163,16 @@ pub(crate) async fn take(
                taken_kyber.public_key AS "one_time_kyber_key?",
                taken_kyber.signature AS "one_time_kyber_signature?",
                ready.last_resort_id, ready.last_resort_key, ready.last_resort_signature,
-               (SELECT count(*) FROM keys.one_time_ec_prekeys AS shelf
-                WHERE shelf.account = $1 AND shelf.device = ready.device)
-                   - (taken_ec.key_id IS NOT NULL)::integer AS "one_time_ec_left!",
-               (SELECT count(*) FROM keys.one_time_kyber_prekeys AS shelf
-                WHERE shelf.account = $1 AND shelf.device = ready.device)
-                   - (taken_kyber.key_id IS NOT NULL)::integer AS "one_time_kyber_left!"
+               (SELECT count(*) FROM (
+                    SELECT FROM keys.one_time_ec_prekeys AS shelf
+                    WHERE shelf.account = $1 AND shelf.device = ready.device
+                    LIMIT $5
+                ) AS counted) - (taken_ec.key_id IS NOT NULL)::integer AS "one_time_ec_left!",
+               (SELECT count(*) FROM (
+                    SELECT FROM keys.one_time_kyber_prekeys AS shelf
+                    WHERE shelf.account = $1 AND shelf.device = ready.device
+                    LIMIT $5
+                ) AS counted) - (taken_kyber.key_id IS NOT NULL)::integer AS "one_time_kyber_left!"
         FROM ready
         LEFT JOIN taken_ec USING (device)
         LEFT JOIN taken_kyber USING (device)
@@ -156,7 +182,53 @@ pub(crate) async fn take(
         only,
         except,
         bigint(now_ms),
+        // With the one that may be taken.
+        i64::from(enough) + 1,
     )
     .fetch_all(db)
     .await
+}
+
+/// What the chain of an account says, once bundles were taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Certified {
+    pub(crate) account_id: AccountId,
+    pub(crate) head: Head,
+    /// Those of the devices that are live at this head.
+    pub(crate) live: Vec<i16>,
+}
+
+/// Looks up where the chain ends, and which of these devices it has there: both as of
+/// the same moment. `None` where there is no such account.
+pub(crate) async fn certify(
+    account: AccountUuid,
+    devices: &[i16],
+    now_ms: u64,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Option<Certified>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT account_id AS "account_id: [u8; 32]", head_seq, head_hash AS "head_hash: [u8; 32]",
+               ARRAY (
+                   SELECT device
+                   FROM keys.devices
+                   WHERE devices.account = $1
+                     AND devices.device = ANY ($2)
+                     AND devices.revoked_at_seq IS NULL
+                     AND (devices.not_after_ms IS NULL OR devices.not_after_ms > $3)
+               ) AS "live!"
+        FROM keys.accounts
+        WHERE account = $1
+        "#,
+        account.as_uuid(),
+        devices,
+        bigint(now_ms),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Certified {
+        account_id: AccountId::new(row.account_id),
+        head: Head { seq: from_bigint(row.head_seq), hash: LinkHash(row.head_hash) },
+        live: row.live,
+    }))
 }

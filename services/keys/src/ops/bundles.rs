@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use futures_util::future::join;
 use prost::Message as _;
 use sotto_identity::SignedOp;
 use sotto_ids::{AccountId, DeviceAddress, DeviceId};
@@ -8,7 +9,7 @@ use sotto_kit::{
     limits::{Class, Subject, Take},
 };
 
-use super::Keys;
+use super::{Keys, liveness};
 use crate::{
     db::{self, bundles::Bundle},
     domain::{
@@ -70,14 +71,7 @@ impl Keys {
     ) -> Result<Bundles, KeysError> {
         let started = Instant::now();
         let now_ms = self.clock.now_ms();
-        self.check_live(caller.device).await?;
-        let reach = db::bundles::find_reach(account.uuid(), &self.db)
-            .await?
-            .filter(|reach| account.names(reach.account_id))
-            .ok_or(KeysError::UnknownAccount)?;
-        if !reach.apps.iter().any(|app| self.apps.may_meet(app, &caller.app)) {
-            return Err(KeysError::NotInteroperable);
-        }
+        self.check_reach(account, caller, now_ms).await?;
         let only: Option<Vec<i16>> =
             wanted.devices.as_ref().map(|ids| ids.iter().map(|id| id.as_i16()).collect());
         if let (Some(ids), Some(numbers)) = (&wanted.devices, &only) {
@@ -87,21 +81,50 @@ impl Keys {
         let is_own = account.names(caller.account_id);
         let except = (is_own && only.is_none()).then(|| caller.device.device.as_i16());
 
+        let enough = self.rules.prekeys.low_water;
         let taken =
-            db::bundles::take(account.uuid(), only.as_deref(), except, now_ms, &self.db).await?;
+            db::bundles::take(account.uuid(), only.as_deref(), except, enough, now_ms, &self.db)
+                .await?;
         metrics::bundles_taken(taken.len(), started.elapsed());
-        self.watch_stock(account, &taken).await;
 
-        // After the keys, so that the chain certifies every device in the answer; and
-        // the devices after the chain, so that it has revoked none of them.
-        let found = self.find_account(account).await?;
-        let taken = self.still_live(taken, account, now_ms).await?;
+        // After the keys, so that the chain certifies every device in the answer. Those that
+        // it has revoked since are left out; their keys are lost with the shelf that they
+        // were on.
+        let devices: Vec<_> = taken.iter().map(|bundle| bundle.device).collect();
+        let certify = db::bundles::certify(account.uuid(), &devices, now_ms, &self.db);
+        let ((), found) = join(self.watch_stock(account, &taken), certify).await;
+        let found = found?.ok_or(KeysError::UnknownAccount)?;
         let ops = match wanted.have {
             None => Vec::new(),
             Some(have) => self.ops_after(have, account, found.head).await?,
         };
-        let devices = taken.into_iter().map(DeviceBundle::try_from).collect::<Result<_, _>>()?;
+        let devices = taken
+            .into_iter()
+            .filter(|bundle| found.live.contains(&bundle.device))
+            .map(DeviceBundle::try_from)
+            .collect::<Result<_, _>>()?;
         Ok(Bundles { account_id: found.account_id, head: found.head, ops, devices })
+    }
+
+    /// Demands that the caller is still a device of its account, and that its app and one
+    /// of those of the account let their users meet.
+    async fn check_reach(
+        &self,
+        account: AccountRef,
+        caller: &Caller,
+        now_ms: u64,
+    ) -> Result<(), KeysError> {
+        let reach = db::bundles::find_reach(account.uuid(), caller.device, now_ms, &self.db)
+            .await?
+            .ok_or_else(|| liveness::unknown(caller.device))?;
+        liveness::demand_live(reach.is_revoked, reach.is_expired)?;
+        if !reach.account_id.is_some_and(|id| account.names(id)) {
+            return Err(KeysError::UnknownAccount);
+        }
+        if !reach.apps.iter().any(|app| self.apps.may_meet(app, &caller.app)) {
+            return Err(KeysError::NotInteroperable);
+        }
+        Ok(())
     }
 
     /// Demands that the caller has not claimed too much of this account. Beyond that it
@@ -141,20 +164,6 @@ impl Keys {
         }
     }
 
-    /// Without the devices that were revoked after their keys were taken. Those keys
-    /// are lost with the shelf that they were on.
-    async fn still_live(
-        &self,
-        mut taken: Vec<Bundle>,
-        account: AccountRef,
-        now_ms: u64,
-    ) -> Result<Vec<Bundle>, KeysError> {
-        let numbers: Vec<_> = taken.iter().map(|bundle| bundle.device).collect();
-        let live = db::devices::list_live(account.uuid(), &numbers, now_ms, &self.db).await?;
-        taken.retain(|bundle| live.iter().any(|device| device.device == bundle.device));
-        Ok(taken)
-    }
-
     async fn ops_after(
         &self,
         have: u64,
@@ -185,11 +194,26 @@ impl Keys {
                 continue;
             }
             metrics::low_water();
-            let left = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
             if let Ok(device) = DeviceId::try_from(bundle.device) {
                 let device = DeviceAddress::new(account.uuid(), device);
-                self.tell_low_water(device, left(ec), left(kyber)).await;
+                // Of a kind that is not low it is not known yet how much there is.
+                let (ec, kyber) = if ec.max(kyber) < low {
+                    (ec, kyber)
+                } else {
+                    self.left(device, ec, kyber).await
+                };
+                let count = |left: i64| u32::try_from(left.max(0)).unwrap_or(u32::MAX);
+                self.tell_low_water(device, count(ec), count(kyber)).await;
             }
+        }
+    }
+
+    /// How many one-time keys of each kind a device has left. Where that cannot be told:
+    /// what is known, which is enough to say which kind is low.
+    async fn left(&self, device: DeviceAddress, ec: i64, kyber: i64) -> (i64, i64) {
+        match db::shelves::count(device, &self.db).await {
+            Ok(Some(stock)) => (stock.one_time_ec, stock.one_time_kyber),
+            Ok(None) | Err(_) => (ec, kyber),
         }
     }
 }

@@ -54,6 +54,21 @@ async fn a_device_that_runs_low_is_told(db: PgPool) {
     assert_eq!(next(&mut notices).await, low);
 }
 
+/// Caught: a kind that is not low told as the claim counted it, which stops early.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn a_device_that_runs_low_of_one_kind_is_told_how_much_there_is_of_the_other(db: PgPool) {
+    let keys = TestKeys::start(db).await;
+    let (alice, bob) = (keys.person_with_prekeys(20).await, keys.person().await);
+    let more: Vec<_> = (21..=50).map(|id| alice.devices[&1].kyber(id)).collect();
+    keys.put("/v1/keys/kyber", &alice.token, json!({ "one_time": more })).await.ok();
+    let mut notices = keys.connect(&alice, 1).await;
+
+    keys.fetch_one(&bob, &alice).await;
+
+    let low = Notice::PrekeysLow { connection: 7, one_time_ec: 19, one_time_kyber: 49 };
+    assert_eq!(next(&mut notices).await, low);
+}
+
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_revoked_device_loses_its_socket(db: PgPool) {
     let keys = TestKeys::start(db).await;
