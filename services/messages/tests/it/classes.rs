@@ -6,7 +6,9 @@ use prost::Message as _;
 use sotto_proto::socket::{Envelope, MessageClass};
 use sqlx::PgPool;
 
-use crate::harness::{Answer, Letter, Link, Stage, Wire, gateway, id_of, redis_server, wait_for};
+use crate::harness::{
+    Answer, Congestion, Letter, Link, Stage, Wire, gateway, id_of, redis_server, wait_for,
+};
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn an_urgent_send_waits_for_no_others_and_takes_along_those_that_wait(db: PgPool) {
@@ -108,31 +110,18 @@ async fn an_ephemeral_send_is_judged_like_any_other(db: PgPool) {
 /// what is not stored never does. It fails where that may take all of the room.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn what_is_not_stored_takes_no_room_from_what_is(db: PgPool) {
-    let mut stage = Stage::set(db).await;
-    let replica = stage
-        .replica_with(|config| {
-            config.downlink.deliveries = 4;
-            config.downlink.renew_every = Duration::ZERO;
-            config.ephemeral.max_bytes.0 = 64 * 1024;
-        })
-        .await;
-    let slow_name = gateway();
-    let mut slow = Link::attach(&replica, &slow_name).await;
-    let mut link = Link::attach(&replica, &gateway()).await;
-    let (alice, bob) = (stage.account(1), stage.account(1));
-    stage.online(bob[0], &slow_name, 5).await;
-    for n in 0..150 {
-        let typing = Letter::new(alice[0], &bob, stage.now_ms() + n)
-            .class(MessageClass::Ephemeral)
-            .body(vec![1; 64 * 1024]);
-        assert_eq!(link.send(&typing).await, Answer::Accepted);
-    }
+    let mut scene = Congestion::set(db, |config| {
+        config.downlink.renew_every = Duration::ZERO;
+        config.ephemeral.max_bytes.0 = 64 * 1024;
+    })
+    .await;
+    scene.fill_up(MessageClass::Ephemeral).await;
 
-    let letter = Letter::new(alice[0], &bob, stage.now_ms());
-    assert_eq!(link.send(&letter).await, Answer::Accepted);
+    let letter = scene.letter(0);
+    assert_eq!(scene.link.send(&letter).await, Answer::Accepted);
 
-    assert_eq!(id_of(&slow.delivery().await.1), letter.envelope_id(bob[0]));
-    stage.end().await;
+    assert_eq!(id_of(&scene.slow.delivery().await.1), letter.envelope_id(scene.bob));
+    scene.stage.end().await;
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use sotto_messages::MessagesConfig;
+use sotto_proto::socket::MessageClass;
 use sqlx::PgPool;
 
-use crate::harness::{Answer, Letter, Link, Stage, gateway, id_of, wait_for};
+use crate::harness::{Answer, Congestion, Letter, Link, Stage, gateway, id_of, wait_for};
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn an_envelope_goes_to_the_gateway_that_holds_its_device(db: PgPool) {
@@ -73,68 +75,41 @@ async fn announcements_of_one_sender_keep_their_order(db: PgPool) {
     stage.end().await;
 }
 
-/// The slow one does not read: its window fills, then its queue here, and then
-/// announcements to it are dropped. The rows are all there when it reads again.
+/// Announcements to it are dropped. The rows are all there when it reads again.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_gateway_that_does_not_read_harms_nobody_and_loses_nothing(db: PgPool) {
-    let mut stage = Stage::set(db).await;
-    let replica = stage
-        .replica_with(|config| {
-            config.downlink.deliveries = 4;
-            config.downlink.renew_every = Duration::from_hours(1);
-        })
-        .await;
-    let slow_name = gateway();
-    let mut slow = Link::attach(&replica, &slow_name).await;
-    let mut link = Link::attach(&replica, &gateway()).await;
-    let (alice, bob) = (stage.account(1), stage.account(1));
-    stage.online(bob[0], &slow_name, 5).await;
-    let large = |n| Letter::new(alice[0], &bob, stage.now_ms() + n).body(vec![1; 64 * 1024]);
+    let never = |config: &mut MessagesConfig| config.downlink.renew_every = Duration::from_hours(1);
+    let mut scene = Congestion::set(db, never).await;
 
-    for n in 0..150 {
-        assert_eq!(link.send(&large(n)).await, Answer::Accepted);
-    }
+    scene.fill_up(MessageClass::Unspecified).await;
 
     let mut found = Vec::new();
     while found.len() < 150 {
-        let page = slow.pull(bob[0], &found, 100).await;
+        let page = scene.slow.pull(scene.bob, &found, 100).await;
         assert!(!page.envelopes.is_empty());
         found.extend(page.envelopes.iter().map(id_of));
     }
-    assert_eq!(found, stage.queue(bob[0]).await);
-    stage.end().await;
+    assert_eq!(found, scene.stage.queue(scene.bob).await);
+    scene.stage.end().await;
 }
 
 /// The gateway cannot know which of its sockets should have been told. When it
 /// attaches anew, it has all of them read their queues.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_gateway_whose_announcements_were_dropped_is_made_to_attach_anew(db: PgPool) {
-    let mut stage = Stage::set(db).await;
-    let replica = stage
-        .replica_with(|config| {
-            config.downlink.deliveries = 4;
-            config.downlink.renew_every = Duration::ZERO;
-        })
-        .await;
-    let slow_name = gateway();
-    let mut slow = Link::attach(&replica, &slow_name).await;
-    let mut link = Link::attach(&replica, &gateway()).await;
-    let (alice, bob) = (stage.account(1), stage.account(1));
-    stage.online(bob[0], &slow_name, 5).await;
-    let large = |n| Letter::new(alice[0], &bob, stage.now_ms() + n).body(vec![1; 64 * 1024]);
-    for n in 0..150 {
-        assert_eq!(link.send(&large(n)).await, Answer::Accepted);
-    }
+    let at_once = |config: &mut MessagesConfig| config.downlink.renew_every = Duration::ZERO;
+    let mut scene = Congestion::set(db, at_once).await;
+    scene.fill_up(MessageClass::Unspecified).await;
 
-    assert!(slow.ending().await.is_ok(), "it gets what was ready, then the end");
+    assert!(scene.slow.ending().await.is_ok(), "it gets what was ready, then the end");
 
-    assert!(slow.has_delivery());
-    let mut slow = Link::attach(&replica, &slow_name).await;
-    let letter = Letter::new(alice[0], &bob, stage.now_ms() + 150);
-    assert_eq!(link.send(&letter).await, Answer::Accepted, "the others keep their streams");
+    assert!(scene.slow.has_delivery());
+    let mut slow = Link::attach(&scene.replica, &scene.slow_name).await;
+    let letter = scene.letter(150);
+    assert_eq!(scene.link.send(&letter).await, Answer::Accepted, "the others keep their streams");
     // An announcement of before may only come now: it follows the answer to the sender.
-    while id_of(&slow.delivery().await.1) != letter.envelope_id(bob[0]) {}
-    stage.end().await;
+    while id_of(&slow.delivery().await.1) != letter.envelope_id(scene.bob) {}
+    scene.stage.end().await;
 }
 
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]

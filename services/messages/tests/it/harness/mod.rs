@@ -1,5 +1,6 @@
 //! The stage on which the stories play, with verbs of the domain.
 
+mod congestion;
 mod keys;
 mod letter;
 mod link;
@@ -35,6 +36,7 @@ use uuid::Uuid;
 
 use self::keys::PlayedKeys;
 pub(crate) use self::{
+    congestion::Congestion,
     letter::{Letter, device_ref},
     link::{Answer, Link, attaching, id_of},
     wire::Wire,
