@@ -10,7 +10,7 @@ use sotto_kit::{
     limits::Class,
     openapi,
 };
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::body::{KeyBody, SignedKeyBody};
 use crate::{
@@ -34,7 +34,10 @@ pub(super) fn routes(app: &mut ServiceConfig) {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(publish_signed, publish_one_time, publish_kyber, count, digest))]
+#[openapi(
+    paths(publish_signed, publish_one_time, publish_kyber, count, digest),
+    components(schemas(UploadedBody))
+)]
 pub(super) struct Document;
 
 /// One-time EC prekeys for the shelf.
@@ -70,6 +73,22 @@ struct UploadedBody {
     /// Those that were handed out or replaced before, and must not be published again.
     #[schema(value_type = Vec<openapi::KeyId>)]
     spent: Vec<u32>,
+}
+
+/// What any upload may be answered with, for the document.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the derived description is used")]
+enum UploadAnswer {
+    /// What became of it.
+    #[response(status = 200)]
+    Done(UploadedBody),
+    #[response(status = 403)]
+    Forbidden,
+    /// `unknown_device`
+    #[response(status = 404)]
+    NotFound,
+    #[response(status = 422)]
+    Invalid,
 }
 
 /// How much is left on the shelf of a device.
@@ -118,11 +137,8 @@ struct DigestBody {
     security(("sotto_token" = [])),
     request_body = SignedKeyBody,
     responses(
-        (status = 200, body = UploadedBody, description = "What became of it."),
-        (status = 403),
-        (status = 404, description = "`unknown_device`"),
+        UploadAnswer,
         (status = 409, description = "`prekey_conflict`, with the `key_ids`"),
-        (status = 422),
     ),
 )]
 async fn publish_signed(
@@ -145,11 +161,8 @@ async fn publish_signed(
     security(("sotto_token" = [])),
     request_body = OneTimeBody,
     responses(
-        (status = 200, body = UploadedBody, description = "What became of it."),
-        (status = 403),
-        (status = 404, description = "`unknown_device`"),
+        UploadAnswer,
         (status = 409, description = "`prekey_conflict`, with the `key_ids`; `shelf_full`"),
-        (status = 422),
     ),
 )]
 async fn publish_one_time(
@@ -173,11 +186,8 @@ async fn publish_one_time(
     security(("sotto_token" = [])),
     request_body = KyberBody,
     responses(
-        (status = 200, body = UploadedBody, description = "What became of it."),
-        (status = 403),
-        (status = 404, description = "`unknown_device`"),
+        UploadAnswer,
         (status = 409, description = "`prekey_conflict`, with the `key_ids`; `shelf_full`"),
-        (status = 422),
     ),
 )]
 async fn publish_kyber(
