@@ -53,6 +53,9 @@ pub(super) struct Flight {
     /// accepted for it.
     strikes: HashMap<AccountUuid, u32>,
     paused_until: Option<Instant>,
+    /// Something is to be sent again, and has to go before what was not sent yet. How
+    /// much it is shows once all that is on its way has been answered.
+    regroups: bool,
 }
 
 impl Flight {
@@ -66,12 +69,21 @@ impl Flight {
             halts: HashMap::new(),
             strikes: HashMap::new(),
             paused_until: None,
+            regroups: false,
         }
     }
 
     /// How many more may be sent now.
     pub(super) fn room(&self) -> usize {
-        if self.paused_until.is_some() { 0 } else { self.window.saturating_sub(self.sent.len()) }
+        if self.is_paused() || (self.regroups && !self.sent.is_empty()) {
+            return 0;
+        }
+        self.window.saturating_sub(self.sent.len())
+    }
+
+    /// Whether nothing is sent, to anybody.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
     }
 
     /// Rows of the outbox that are on their way.
@@ -87,6 +99,7 @@ impl Flight {
     /// A row goes out; under this number.
     pub(super) fn send(&mut self, sent: Sent) -> u64 {
         let frame = self.frame();
+        self.regroups = false;
         self.sent.insert(frame, sent);
         frame
     }
@@ -159,6 +172,7 @@ impl Flight {
     pub(super) fn pause(&mut self, now: Instant, pause: Duration) {
         let until = now + pause;
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
+        self.regroups = true;
     }
 
     /// Ends the halts and pauses whose time is up.
@@ -253,6 +267,26 @@ mod tests {
 
         assert_eq!(flight.introductions().len(), 1);
         assert_eq!(flight.room(), 7);
+    }
+
+    /// I-3. It fails where only the pause is kept: 4 would go out before 2 and 3, of which
+    /// nothing is known yet, and stay before them if they were refused as 1 was.
+    #[test]
+    fn after_a_refusal_nothing_new_goes_out_before_all_that_was_sent_is_answered() {
+        let now = Instant::now();
+        let mut flight = Flight::new(8);
+        let frames: Vec<_> = (1..=3).map(|seq| flight.send(Sent { seq, peer: peer(1) })).collect();
+
+        flight.answered(frames[0]);
+        flight.pause(now, Duration::from_secs(1));
+        flight.wake(now + Duration::from_secs(1));
+        assert_eq!(flight.room(), 0, "two are on their way");
+        flight.answered(frames[1]);
+        flight.answered(frames[2]);
+
+        assert_eq!(flight.room(), 8);
+        flight.send(Sent { seq: 1, peer: peer(1) });
+        assert_eq!(flight.room(), 7, "and on as before");
     }
 
     #[test]

@@ -19,7 +19,8 @@ use url::Url;
 use super::{
     End, ack,
     inbox::{Delivered, Inbox},
-    presence, sender,
+    presence,
+    sender::{self, Bounds},
     session::{QUEUE, end_of, ready},
     socket, upkeep,
 };
@@ -32,6 +33,10 @@ use crate::{
 /// How long the acknowledgements of one page are waited for before the next is asked
 /// for. Those of senders who have to be looked up first may take longer.
 const SETTLING: Duration = Duration::from_secs(5);
+
+/// Each request is answered before the next is made: the server takes each by itself, and
+/// would store what comes behind one that it has refused.
+const ONE_BY_ONE: Bounds = Bounds { window: 1, max_frame: sotto_ids::limits::MAX_FRAME_BYTES };
 
 /// Lives by requests to `rest` until `stop`, or until the socket to `probe` opens. `was_open` is
 /// set once the server has answered.
@@ -67,9 +72,7 @@ pub(super) async fn run(
         end = Box::pin(carry(inner, rest, outgoing, &answers, &unacknowledged)) => end,
         end = Box::pin(poll(inner, rest, arrived, &delivered, &unacknowledged)) => end,
         end = Box::pin(Inbox::new(Arc::clone(inner), acks).run(inbox)) => end,
-        end = Box::pin(sender::run(
-            inner, &frames, answered, sotto_ids::limits::MAX_FRAME_BYTES,
-        )) => end,
+        end = Box::pin(sender::run(inner, &frames, answered, ONE_BY_ONE)) => end,
         () = Box::pin(ack::collect(acked, frames.clone(), tuning.ack_delay, tuning.ack_batch)) => {
             End::lost("connection_lost")
         }

@@ -27,15 +27,24 @@ use crate::{
 /// Answers that are taken together, and noted in one transaction.
 const ANSWERS: usize = 256;
 
+/// What a way to the server takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Sends without an answer.
+    pub(crate) window: usize,
+    /// Bytes of a frame.
+    pub(crate) max_frame: usize,
+}
+
 /// Sends what is in the outbox, and what is put there, until the socket ends.
 pub(crate) async fn run(
     inner: &Arc<Inner>,
     frames: &mpsc::Sender<ClientFrame>,
     mut answers: mpsc::Receiver<ServerFrame>,
-    max_frame: usize,
+    bounds: Bounds,
 ) -> End {
     let _line = inner.line.open(frames.clone());
-    let mut sender = Sender::new(inner, frames, max_frame);
+    let mut sender = Sender::new(inner, frames, bounds);
     let mut outbox = inner.outbox.clone();
     let mut answered = Vec::with_capacity(ANSWERS);
     loop {
@@ -81,13 +90,13 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn new(inner: &'a Arc<Inner>, frames: &'a mpsc::Sender<ClientFrame>, max_frame: usize) -> Self {
+    fn new(inner: &'a Arc<Inner>, frames: &'a mpsc::Sender<ClientFrame>, bounds: Bounds) -> Self {
         let tuning = &inner.config.tuning;
         Self {
             inner,
             frames,
-            max_frame,
-            flight: Flight::new(tuning.send_window.max(1)),
+            max_frame: bounds.max_frame,
+            flight: Flight::new(bounds.window.max(1)),
             retracting: HashMap::new(),
             introductions: FuturesUnordered::new(),
             backoff: Backoff::new(tuning.retry_min, tuning.retry_max),
@@ -105,6 +114,7 @@ impl<'a> Sender<'a> {
             halted: self.flight.halted(),
             server_now_ms: self.inner.server_clock.server_now_ms(),
             max_frame: self.max_frame,
+            calls_back: !self.flight.is_paused(),
             retracting: self.retracting.values().copied().collect(),
         };
         let batch = self
@@ -147,16 +157,16 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// The call-back that is done with by this answer; one that may pass later is tried
-    /// again on the next socket.
+    /// The call-back that is done with by this answer; one that may pass later is made
+    /// again then.
     fn retracted(&mut self, frame: &ServerFrame) -> Option<u64> {
-        let seq = *self.retracting.get(&frame.in_reply_to)?;
+        let seq = self.retracting.remove(&frame.in_reply_to)?;
         match &frame.body {
-            Some(Body::Error(error)) if error.retry_after_ms > 0 => None,
-            _ => {
-                self.retracting.remove(&frame.in_reply_to);
-                Some(seq)
+            Some(Body::Error(error)) if may_pass_later(error) => {
+                self.put_off(error);
+                None
             }
+            _ => Some(seq),
         }
     }
 
@@ -187,22 +197,32 @@ impl<'a> Sender<'a> {
             self.flight.pause(Instant::now(), tuning.retry_min);
             return Some(Answer::Rename { server_now_ms: error.server_time_ms });
         }
-        let is_busy = matches!(error.reason.as_str(), "rate_limited" | "read_only");
-        if error.retry_after_ms == 0 && !is_busy {
+        if !may_pass_later(&error) {
             tracing::debug!(reason = error.reason, "a send was refused");
             return Some(Answer::Failed { reason: error.reason });
         }
-        let pause = Duration::from_millis(error.retry_after_ms.into());
-        let pause = pause.min(tuning.retry_after_max);
-        let pause = super::spread(pause, &mut self.inner.rng()).max(tuning.retry_min);
         if error.reason == "queue_full" {
             // That is about this peer, and may last for weeks.
-            self.flight.halt(peer, Instant::now() + pause);
+            let until = Instant::now() + self.pause_of(&error);
+            self.flight.halt(peer, until);
         } else {
             // Until then nothing at all is sent, so that what is refused goes first.
-            self.flight.pause(Instant::now(), pause);
+            self.put_off(&error);
         }
         None
+    }
+
+    fn put_off(&mut self, error: &Error) {
+        let pause = self.pause_of(error);
+        self.flight.pause(Instant::now(), pause);
+    }
+
+    /// How long to wait after a refusal that may pass.
+    fn pause_of(&self, error: &Error) -> Duration {
+        let tuning = &self.inner.config.tuning;
+        let pause = Duration::from_millis(error.retry_after_ms.into());
+        let pause = pause.min(tuning.retry_after_max);
+        super::spread(pause, &mut self.inner.rng()).max(tuning.retry_min)
     }
 
     /// Goes on with a peer, tries later, or gives its messages up.
@@ -238,6 +258,11 @@ impl<'a> Sender<'a> {
         self.flight.resume(peer);
         Ok(())
     }
+}
+
+/// Whether the same request may be taken later.
+fn may_pass_later(error: &Error) -> bool {
+    error.retry_after_ms > 0 || matches!(error.reason.as_str(), "rate_limited" | "read_only")
 }
 
 /// Whether an error says that this peer cannot be sent to, rather than that

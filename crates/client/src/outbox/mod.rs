@@ -61,6 +61,8 @@ pub(crate) struct Wanted {
     pub(crate) server_now_ms: u64,
     /// Bytes of the largest frame that the server takes.
     pub(crate) max_frame: usize,
+    /// Whether sends are called back now.
+    pub(crate) calls_back: bool,
     /// Calls-back that are on their way.
     pub(crate) retracting: HashSet<u64>,
 }
@@ -110,6 +112,9 @@ pub(crate) fn next_batch(tx: &mut Tx<'_>, mut wanted: Wanted) -> Result<Batch, C
 }
 
 fn retracts(tx: &Tx<'_>, wanted: &Wanted) -> Result<Vec<(u64, pb::Retract)>, ClientError> {
+    if !wanted.calls_back {
+        return Ok(Vec::new());
+    }
     let due = retractions::list(tx.db, RETRACTIONS)?;
     let due = due.into_iter().filter(|one| !wanted.retracting.contains(&one.seq));
     let retract = |one: retractions::Retraction| {

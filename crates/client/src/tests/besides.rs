@@ -50,6 +50,29 @@ async fn a_message_is_called_back_until_the_server_has_answered() {
     client.close().await;
 }
 
+/// It fails where a call-back that was refused waits for the next socket.
+#[tokio::test]
+async fn a_call_back_that_is_put_off_is_made_again() {
+    let (alice, bob) = two().await;
+    let client = client(&alice).await;
+    let id = client.send_text(bob.account, "regretted").await.unwrap();
+    let mut sending = Sending::start(&client);
+    let (frame, _) = sending.next().await;
+    sending.accept(frame).await;
+    client.flush(PATIENCE).await.unwrap();
+    client.delete_message(id, DeleteFor::Everyone).await.unwrap();
+    let (tombstone, _) = sending.next().await;
+    let (frame, first) = retract(&mut sending).await;
+    sending.accept(tombstone).await;
+
+    sending.refuse(frame, "rate_limited", 1, 0).await;
+
+    let (again, second) = retract(&mut sending).await;
+    assert_eq!(first, second);
+    assert_ne!(frame, again);
+    client.close().await;
+}
+
 #[tokio::test]
 async fn typing_goes_out_at_once_or_not_at_all() {
     let (alice, bob) = two().await;

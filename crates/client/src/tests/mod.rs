@@ -346,6 +346,7 @@ fn everything(server_now_ms: u64) -> Wanted {
         halted: [].into(),
         server_now_ms,
         max_frame: 128 * 1024,
+        calls_back: true,
         retracting: [].into(),
     }
 }

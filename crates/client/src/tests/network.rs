@@ -13,7 +13,7 @@ use crate::{
     Client, ClientConfig, Event, EventStream, FixedToken, StoreKey,
     net::{
         inbox::{Delivered, Inbox},
-        sender,
+        sender::{self, Bounds},
     },
 };
 
@@ -59,8 +59,10 @@ impl Sending {
         let (out, frames) = mpsc::channel(64);
         let (answers, answered) = mpsc::channel(64);
         let inner = Arc::clone(&client.inner);
+        let window = client.inner.config.tuning.send_window;
+        let bounds = Bounds { window, max_frame: 128 * 1024 };
         let task = tokio::spawn(async move {
-            sender::run(&inner, &out, answered, 128 * 1024).await;
+            sender::run(&inner, &out, answered, bounds).await;
         });
         Self { frames, answers, task }
     }
@@ -83,7 +85,13 @@ impl Sending {
         self.answer(frame, server_frame::Body::Accepted(accepted)).await;
     }
 
-    async fn refuse(&self, frame: u64, reason: &str, retry_after_ms: u32, server_time_ms: u64) {
+    pub(super) async fn refuse(
+        &self,
+        frame: u64,
+        reason: &str,
+        retry_after_ms: u32,
+        server_time_ms: u64,
+    ) {
         let error = Error {
             reason: reason.to_owned(),
             detail: String::new(),
@@ -165,6 +173,56 @@ async fn a_server_that_is_read_only_or_has_had_enough_is_asked_again() {
     let (_, third) = sending.next().await;
 
     assert!(first == second && second == third);
+    client.close().await;
+}
+
+/// I-3. Caught with a `room` that knows no refusal: once the first is accepted there is some,
+/// and the fifth goes out before the third and the fourth have come back.
+#[tokio::test]
+async fn what_was_refused_for_its_rate_goes_before_what_was_never_sent() {
+    let (client, _alice, bob) = alice().await;
+    for number in 0..6 {
+        client.send_text(bob.account, number.to_string()).await.unwrap();
+    }
+    let mut events = client.events();
+    let mut sending = Sending::start(&client);
+    let mut first = Vec::new();
+    for _ in 0..4 {
+        first.push(sending.next().await);
+    }
+
+    sending.refuse(first[1].0, "rate_limited", 1, 0).await;
+    sending.accept(first[0].0).await;
+    accepted(&mut events).await;
+    sending.refuse(first[2].0, "rate_limited", 1, 0).await;
+    sending.refuse(first[3].0, "rate_limited", 1, 0).await;
+
+    for (_, refused) in &first[1..] {
+        assert_eq!(sending.next().await.1, *refused);
+    }
+    let (_, new) = sending.next().await;
+    assert!(first.iter().all(|(_, sent)| sent.client_msg_id < new.client_msg_id));
+    client.close().await;
+}
+
+/// I-3. Another gateway knows nothing of the time for which this one refuses.
+#[tokio::test]
+async fn what_was_put_off_goes_first_on_the_next_socket() {
+    let (client, _alice, bob) = alice().await;
+    client.send_text(bob.account, "one").await.unwrap();
+    client.send_text(bob.account, "two").await.unwrap();
+    let mut sending = Sending::start(&client);
+    let (frame, one) = sending.next().await;
+    let (_, two) = sending.next().await;
+    sending.refuse(frame, "rate_limited", 60_000, 0).await;
+    client.send_text(bob.account, "three").await.unwrap();
+
+    sending.task.abort();
+    let mut sending = Sending::start(&client);
+
+    assert_eq!(sending.next().await.1, one);
+    assert_eq!(sending.next().await.1, two);
+    assert!(sending.next().await.1.client_msg_id > two.client_msg_id);
     client.close().await;
 }
 
