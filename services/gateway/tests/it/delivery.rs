@@ -14,9 +14,7 @@ async fn a_queue_is_drained_in_order_and_then_empty_once() {
     for form in [Form::Proto, Form::Json] {
         let user = Signer::new();
         let stored = replica.store(user.device(), 550, 100);
-        let opening = Device::open(gateway.address()).form(form).token(&user.token(600));
-        let mut device = opening.connect().await;
-        device.hello().await;
+        let mut device = gateway.connect_early_in(form, user).await;
 
         assert_eq!(device.receive(550).await, stored);
 
@@ -245,10 +243,7 @@ async fn what_is_ephemeral_is_written_and_never_waited_for() {
     let gateway = TestGateway::start(&[&replica]).await;
     for form in [Form::Proto, Form::Json] {
         let user = Signer::new();
-        let opening = Device::open(gateway.address()).form(form).token(&user.token(600));
-        let mut device = opening.connect().await;
-        device.hello().await;
-        device.queue_empty().await;
+        let mut device = gateway.connect_in(form, user).await;
 
         // More than the window holds, and none is acknowledged.
         for _ in 0..200 {
@@ -270,9 +265,7 @@ async fn what_was_turned_away_is_told_before_queue_empty() {
     replica.overflow(7);
     let gateway = TestGateway::start(&[&replica]).await;
     for form in [Form::Proto, Form::Json] {
-        let token = Signer::new().token(600);
-        let mut device = Device::open(gateway.address()).form(form).token(&token).connect().await;
-        device.hello().await;
+        let mut device = gateway.connect_early_in(form, Signer::new()).await;
 
         let frame = device.next().await;
         let Some(Body::QueueOverflow(overflow)) = frame.body else { panic!("{frame:?}") };

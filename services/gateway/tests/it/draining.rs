@@ -50,16 +50,23 @@ async fn a_gateway_that_drains_takes_no_new_sockets() {
     assert!(body.contains("\"reason\":\"draining\""), "{body}");
 }
 
+/// I-8. Caught with `Machine::leave` that closes at once: the Goodbye comes, and no outcome.
 #[tokio::test(flavor = "multi_thread")]
 async fn outcomes_of_sends_before_the_goodbye_are_not_lost() {
     let replica = Replica::start().await;
     let gateway = TestGateway::start(&[&replica]).await;
     let mut device = gateway.connect(Signer::new()).await;
+    let mut bystander = gateway.connect(Signer::new()).await;
+    replica.stop_deciding();
     let frame = device.send(b"last words").await;
-    device.accepted(frame).await;
+    wait_for("the send", async || replica.submits().len() == 1).await;
 
     gateway.lifecycle.drain();
+    // All are told at once, so the other one knows by then.
+    assert_eq!(bystander.closed().await, (1012, "service_restart".to_owned()));
+    replica.decide();
 
+    device.accepted(frame).await;
     assert_eq!(device.closed().await, (1012, "service_restart".to_owned()));
 }
 

@@ -1,6 +1,6 @@
 use sotto_proto::socket::{Retract, client_frame, server_frame::Body};
 
-use crate::harness::{Device, Form, Replica, Signer, TestGateway, wait_for};
+use crate::harness::{Form, Replica, Signer, TestGateway, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_goes_up_with_its_sender_and_is_answered() {
@@ -9,10 +9,7 @@ async fn a_send_goes_up_with_its_sender_and_is_answered() {
 
     for form in [Form::Proto, Form::Json] {
         let user = Signer::new();
-        let opening = Device::open(gateway.address()).form(form).token(&user.token(600));
-        let mut device = opening.connect().await;
-        device.hello().await;
-        device.queue_empty().await;
+        let mut device = gateway.connect_in(form, user).await;
 
         let frame = device.send(b"sealed").await;
         device.accepted(frame).await;
@@ -137,10 +134,7 @@ async fn a_retraction_goes_up_with_its_sender_and_is_answered() {
 
     for form in [Form::Proto, Form::Json] {
         let user = Signer::new();
-        let opening = Device::open(gateway.address()).form(form).token(&user.token(600));
-        let mut device = opening.connect().await;
-        device.hello().await;
-        device.queue_empty().await;
+        let mut device = gateway.connect_in(form, user).await;
         let retract = Retract {
             client_msg_id: vec![1; 16].into(),
             recipient: vec![2; 16].into(),

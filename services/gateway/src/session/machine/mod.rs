@@ -8,17 +8,20 @@
 //!      └──────────────────► closed ◄────────────────┘
 //! ```
 //!
-//! `entry` is how a device gets in, `requests` what it may ask for once it is.
+//! `entry` is how a device gets in, `requests` what it may ask for once it is, `leaving`
+//! how it is sent away.
 
 mod entry;
+mod leaving;
 mod requests;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use sotto_ids::ConnectionId;
 use sotto_kit::clock::millis;
 use sotto_proto::socket::{ClientFrame, Goodbye, PrekeysLow, client_frame, server_frame};
 
+use self::leaving::Leaving;
 use super::{
     close::CloseCode,
     intake::{self, Intake},
@@ -69,7 +72,10 @@ pub(crate) struct Machine {
     intake: Intake,
     frames: Bucket,
     sends: Bucket,
+    /// While every send is refused, since one was for its rate.
+    put_off: Range<u64>,
     pending_sends: u32,
+    leaving: Option<Leaving>,
     heard_at_ms: u64,
     ping_at_ms: u64,
     missed_pings: u32,
@@ -105,7 +111,9 @@ impl Machine {
             intake,
             frames: Bucket::full(session.frames_per_second, session.frames_burst, now_ms),
             sends: Bucket::full(session.sends_per_second, session.sends_burst, now_ms),
+            put_off: 0..0,
             pending_sends: 0,
+            leaving: None,
             heard_at_ms: now_ms,
             ping_at_ms: now_ms + share(heartbeat_ms),
             missed_pings: 0,
@@ -153,9 +161,9 @@ impl Machine {
     }
 
     /// Whether the socket may be read: not while as many sends as it may have are
-    /// undecided.
+    /// undecided, nor while it is to end with the last of them.
     pub(crate) fn wants_frames(&self) -> bool {
-        self.pending_sends < self.setup.session.max_pending_sends
+        self.leaving.is_none() && self.pending_sends < self.setup.session.max_pending_sends
     }
 
     /// Counts a frame of whatever kind. Closes the socket where it is one too many.
@@ -180,7 +188,9 @@ impl Machine {
             Some(client_frame::Body::Retract(retract)) => self.retract(id, retract, now_ms, out),
             Some(client_frame::Body::Ack(ack)) => self.acknowledge(id, &ack, now_ms, out),
             // A later version of the protocol, perhaps: the socket goes on.
-            None => out.push_back(error(id, "unknown_frame", "the frame has no known body")),
+            Some(client_frame::Body::GroupSend(_) | client_frame::Body::GroupAck(_)) | None => {
+                out.push_back(error(id, "unknown_frame", "the frame has no known body"));
+            }
         }
     }
 
@@ -203,7 +213,7 @@ impl Machine {
                 out.push_back(reply(0, server_frame::Body::PrekeysLow(body)));
             }
             Event::Drain { reconnect_after_ms } => {
-                self.close(CloseCode::ServiceRestart, reconnect_after_ms, out);
+                self.leave(reconnect_after_ms, now_ms, out);
             }
             Event::Tick => self.tick(now_ms, out),
         }
@@ -219,6 +229,11 @@ impl Machine {
                 return self.close(CloseCode::TokenExpired, 0, out);
             }
             _ => {}
+        }
+        if let Some(leaving) = self.leaving
+            && leaving.until_ms <= now_ms
+        {
+            return self.close(CloseCode::ServiceRestart, leaving.reconnect_after_ms, out);
         }
         if self.ping_at_ms <= now_ms {
             let heartbeat_ms = millis(self.setup.session.heartbeat).max(1);
@@ -248,6 +263,8 @@ impl Machine {
             None => self.authenticate_until_ms,
             Some(identity) => identity.token_expires_at_ms,
         };
+        let leaves_ms = self.leaving.map_or(u64::MAX, |leaving| leaving.until_ms);
+        let ends_ms = ends_ms.min(leaves_ms);
         let due_ms =
             ends_ms.min(self.ping_at_ms).min(self.intake.due_ms()).min(now_ms + wheel::HORIZON_MS);
         if self.wake_at_ms.is_none_or(|at_ms| due_ms < at_ms) {

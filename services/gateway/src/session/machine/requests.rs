@@ -1,6 +1,9 @@
 //! What a device may ask for once it is in.
 
+use std::time::Duration;
+
 use sotto_ids::{EnvelopeId, limits};
+use sotto_kit::clock::millis;
 use sotto_proto::{
     messages::outcome,
     socket::{Ack, Retract, Send, server_frame},
@@ -11,6 +14,10 @@ use crate::session::{
     io::{Action, Actions},
     replies::{error, error_for_now, reply},
 };
+
+/// How long a device that sends too much is put off at least. What it had sent before it
+/// hears of that must have come by then, or else it would be taken before what was refused.
+const LEAST_PUT_OFF: Duration = Duration::from_secs(1);
 
 impl Machine {
     pub(super) fn submit(&mut self, frame: u64, send: Send, now_ms: u64, out: &mut Actions) {
@@ -35,17 +42,36 @@ impl Machine {
 
     /// Whether one more is within the pace that a socket has, and if so counts it.
     fn may_send(&mut self, frame: u64, now_ms: u64, out: &mut Actions) -> bool {
-        match self.sends.take(now_ms) {
-            Ok(()) => {
-                self.pending_sends += 1;
-                true
-            }
-            Err(wait) => {
-                let detail = "this socket sends too much";
-                out.push_back(error_for_now(frame, "rate_limited", detail, wait));
-                false
-            }
-        }
+        let wait = match self.put_off(now_ms) {
+            Some(left) => left,
+            None => match self.sends.take(now_ms) {
+                Ok(()) => {
+                    self.pending_sends += 1;
+                    return true;
+                }
+                Err(wait) => self.put_off_for(wait, now_ms),
+            },
+        };
+        let detail = "this socket sends too much";
+        out.push_back(error_for_now(frame, "rate_limited", detail, wait));
+        false
+    }
+
+    /// For how long every send is still refused, where one was for its rate.
+    ///
+    /// What the device has sent behind that one is on its way already. Were it taken, it
+    /// would be stored before the one that comes again.
+    fn put_off(&self, now_ms: u64) -> Option<Duration> {
+        // A clock that was set back ends it too, rather than to make it longer.
+        let holds = self.put_off.contains(&now_ms);
+        holds.then(|| Duration::from_millis(self.put_off.end - now_ms))
+    }
+
+    /// Refuses all sends for this time, or longer. Gives the time.
+    pub(crate) fn put_off_for(&mut self, wait: Duration, now_ms: u64) -> Duration {
+        let wait = wait.max(LEAST_PUT_OFF);
+        self.put_off = now_ms..now_ms.saturating_add(millis(wait));
+        wait
     }
 
     pub(super) fn acknowledge(&mut self, frame: u64, ack: &Ack, now_ms: u64, out: &mut Actions) {
@@ -66,15 +92,15 @@ impl Machine {
 
     pub(super) fn outcome(&mut self, frame: u64, result: outcome::Result, out: &mut Actions) {
         self.pending_sends = self.pending_sends.saturating_sub(1);
-        if frame == 0 {
-            return;
-        }
         let body = match result {
             outcome::Result::Accepted(body) => server_frame::Body::Accepted(body),
             outcome::Result::DeviceMismatch(body) => server_frame::Body::DeviceMismatch(body),
             outcome::Result::Error(body) => server_frame::Body::Error(body),
             outcome::Result::Retracted(body) => server_frame::Body::Retracted(body),
         };
-        out.push_back(reply(frame, body));
+        if frame != 0 {
+            out.push_back(reply(frame, body));
+        }
+        self.leave_if_answered(out);
     }
 }

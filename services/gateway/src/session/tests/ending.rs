@@ -17,6 +17,36 @@ fn a_drain_says_when_to_come_back() {
     assert_eq!(goodbye.reconnect_after_ms, 1234);
 }
 
+/// I-8. Caught with `leave` that closes at once: the outcome comes to a socket that is gone.
+#[test]
+fn a_socket_that_is_to_end_ends_with_the_last_answer_that_it_is_owed() {
+    let mut script = Script::live();
+    script.frame(send(0));
+    script.frame(send(2));
+
+    assert!(script.event(Event::Drain { reconnect_after_ms: 1234 }).is_empty());
+    assert!(!script.machine.wants_frames(), "what comes now is for the next socket");
+    assert!(script.event(Event::Outcome { frame: 0, result: accepted() }).is_empty());
+    assert!(script.event(Event::Drain { reconnect_after_ms: 9 }).is_empty(), "told again");
+    let actions = script.event(Event::Outcome { frame: 2, result: accepted() });
+
+    assert_eq!(names(&actions), ["accepted", "goodbye", "close"]);
+    assert_closed(&actions, CloseCode::ServiceRestart);
+}
+
+/// I-6. Caught with the end of it left out of the tick: the machine is woken without end.
+#[test]
+fn a_socket_that_is_to_end_waits_a_second_for_its_answers_and_no_longer() {
+    let mut script = Script::live();
+    script.frame(send(1));
+    script.event(Event::Drain { reconnect_after_ms: 1234 });
+
+    assert!(script.pass(Duration::from_millis(999)).is_empty());
+    let actions = script.pass(Duration::from_millis(1));
+
+    assert_closed(&actions, CloseCode::ServiceRestart);
+}
+
 #[test]
 fn nothing_comes_after_the_end() {
     let mut script = Script::live();

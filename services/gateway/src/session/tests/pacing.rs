@@ -10,6 +10,9 @@ fn retry_after_ms(actions: &[Action]) -> u32 {
 }
 
 /// I-6. Caught with `may_send` always true: the thousand and first send goes up.
+///
+/// I-3. Caught with `put_off` always `None`: the send behind those that were refused goes up
+/// half a second later, when the bucket has fifty tokens again, and so before them.
 #[test]
 fn sends_beyond_the_pace_of_a_socket_are_told_when_to_come_again() {
     let mut script = Script::live();
@@ -20,13 +23,35 @@ fn sends_beyond_the_pace_of_a_socket_are_told_when_to_come_again() {
 
     let actions = script.frame(send(1_001));
     assert_eq!(the_error(&actions), (1_001, "rate_limited"));
-    assert_eq!(retry_after_ms(&actions), 10);
+    assert_eq!(retry_after_ms(&actions), 1_000);
     let retract = client_frame::Body::Retract(Retract::default());
     let actions = script.frame(ClientFrame { id: 1_002, body: Some(retract) });
     assert_eq!(the_error(&actions), (1_002, "rate_limited"), "they count together");
     assert!(script.machine.wants_frames(), "what is refused is not waited for");
 
-    script.now_ms += 10;
+    script.now_ms += 500;
+    let actions = script.frame(send(1_003));
+    assert_eq!(the_error(&actions), (1_003, "rate_limited"), "it is behind the others");
+    assert_eq!(retry_after_ms(&actions), 500, "they may come at the same time");
+
+    script.now_ms += 500;
+    for frame in 1_001..=1_100 {
+        assert_eq!(names(&script.frame(send(frame))), ["submit"], "{frame}");
+    }
+}
+
+/// Caught with the time to come kept alone: an hour, and this second.
+#[test]
+fn a_clock_that_is_set_back_keeps_no_sender_off() {
+    let mut script = Script::live();
+    for frame in 1..=1_001 {
+        script.frame(send(frame));
+    }
+
+    script.now_ms -= 3_600_000;
+    assert_eq!(the_error(&script.frame(send(1_002))).1, "rate_limited", "the bucket is empty");
+    script.now_ms += 1_000;
+
     assert_eq!(names(&script.frame(send(1_003))), ["submit"]);
 }
 

@@ -16,7 +16,7 @@ use sotto_store::{
 };
 
 use super::{
-    Device, Replica, Signer,
+    Device, Form, Replica, Signer,
     keys::{DOMAIN, START_MS, TestKeys},
     wait_for,
 };
@@ -182,14 +182,25 @@ impl TestGateway {
 
     /// A device of this user, connected, authenticated, and with an empty queue.
     pub(crate) async fn connect(&self, user: Signer) -> Device {
-        let mut device = self.connect_early(user).await;
+        self.connect_in(Form::Proto, user).await
+    }
+
+    /// The same, of a device that speaks this.
+    pub(crate) async fn connect_in(&self, form: Form, user: Signer) -> Device {
+        let mut device = self.connect_early_in(form, user).await;
         device.queue_empty().await;
         device
     }
 
     /// A device of this user, connected and authenticated.
     pub(crate) async fn connect_early(&self, user: Signer) -> Device {
-        let mut device = Device::open(self.address).token(&user.token(600)).connect().await;
+        self.connect_early_in(Form::Proto, user).await
+    }
+
+    /// The same, of a device that speaks this.
+    pub(crate) async fn connect_early_in(&self, form: Form, user: Signer) -> Device {
+        let opening = Device::open(self.address).form(form).token(&user.token(600));
+        let mut device = opening.connect().await;
         device.hello().await;
         device
     }
