@@ -24,6 +24,7 @@ pub enum TreeError {
 }
 
 /// Compresses a tree.
+#[expect(clippy::missing_panics_doc, reason = "memory takes bytes")]
 pub fn compress(tree: &[u8]) -> Vec<u8> {
     zstd::encode_all(tree, LEVEL).expect("neither reading nor writing memory fails")
 }

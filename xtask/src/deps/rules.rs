@@ -36,6 +36,9 @@ pub(crate) struct Ban {
 /// The crates that hold private keys or ratchet state.
 const SECRET_HOLDERS: &[&str] = &["sotto-client", "libsignal-*", "signal-crypto*", "spqr*"];
 
+/// The MLS of the project.
+const MLS: &[&str] = &["openmls*", "sotto-mls", "sotto-mls-provider"];
+
 /// The rules. A new service is covered by its folder, without a line here.
 pub(crate) const RULES: &[Rule] = &[
     Rule {
@@ -59,6 +62,20 @@ pub(crate) const RULES: &[Rule] = &[
         must_not_use: &["rusqlite", "libsqlite3-sys", "openssl-sys"],
         reach: Reach::Closure,
         because: "the encrypted local store belongs to the client",
+    },
+    Rule {
+        packages: &["services/*"],
+        except: &["services/groups", "services/keys", "services/server"],
+        must_not_use: MLS,
+        reach: Reach::Closure,
+        because: "groups follows the trees and keys checks KeyPackages; to the others MLS is bytes",
+    },
+    Rule {
+        packages: &["services/server"],
+        except: &[],
+        must_not_use: MLS,
+        reach: Reach::Manifest,
+        because: "groups follows the trees and keys checks KeyPackages; to the others MLS is bytes",
     },
     Rule {
         packages: &["services/gateway"],
@@ -96,7 +113,38 @@ pub(crate) const RULES: &[Rule] = &[
         because: "the rules of the sigchain are pure, so that clients and servers share them",
     },
     Rule {
-        packages: &["crates/identity", "crates/kit", "crates/proto", "crates/store"],
+        packages: &["crates/mls-provider", "crates/mls"],
+        except: &[],
+        must_not_use: &[
+            "tokio",
+            "sqlx*",
+            "redis",
+            "actix-*",
+            "reqwest",
+            "rusqlite",
+            "sotto-kit",
+            "sotto-store",
+            "services/*",
+        ],
+        reach: Reach::Manifest,
+        because: "the rules of groups are pure, so that clients and servers share them",
+    },
+    Rule {
+        packages: &["crates/mls-provider", "crates/mls"],
+        except: &[],
+        must_not_use: &["sqlx*", "redis", "actix-*", "sotto-kit", "sotto-store", "services/*"],
+        reach: Reach::Closure,
+        because: "the rules of groups are pure, so that clients and servers share them",
+    },
+    Rule {
+        packages: &[
+            "crates/identity",
+            "crates/kit",
+            "crates/mls",
+            "crates/mls-provider",
+            "crates/proto",
+            "crates/store",
+        ],
         except: &[],
         must_not_use: SECRET_HOLDERS,
         reach: Reach::Program,

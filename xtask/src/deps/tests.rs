@@ -10,10 +10,13 @@ fn sound() -> Graph {
         "crates/kit",
         "crates/store",
         "crates/identity",
+        "crates/mls-provider",
+        "crates/mls",
         "crates/client",
         "crates/testkit",
         "services/keys",
         "services/messages",
+        "services/groups",
         "services/gateway",
         "services/server",
         "tools/cli",
@@ -26,9 +29,15 @@ fn sound() -> Graph {
             dependencies: Vec::new(),
         });
     }
-    for name in
-        ["libsignal-protocol-syft", "libsqlite3-sys", "openssl-sys", "ring", "sqlx", "helper"]
-    {
+    for name in [
+        "libsignal-protocol-syft",
+        "libsqlite3-sys",
+        "openmls",
+        "openssl-sys",
+        "ring",
+        "sqlx",
+        "helper",
+    ] {
         graph.packages.push(Package {
             name: name.to_owned(),
             folder: None,
@@ -45,6 +54,14 @@ fn sound() -> Graph {
         ("sotto-keys", "sotto-identity"),
         ("sotto-messages", "sotto-store"),
         ("sotto-gateway", "sotto-store"),
+        ("sotto-mls", "openmls"),
+        ("sotto-mls", "sotto-mls-provider"),
+        ("sotto-mls", "sotto-proto"),
+        ("sotto-groups", "sotto-store"),
+        ("sotto-groups", "sotto-mls"),
+        ("sotto-keys", "sotto-mls"),
+        ("sotto-server", "sotto-groups"),
+        ("sotto-client", "sotto-mls"),
         ("sotto-server", "sotto-keys"),
         ("sotto-server", "sotto-messages"),
         ("sotto-server", "sotto-gateway"),
@@ -144,9 +161,9 @@ fn a_build_script_counts() {
 
 #[test]
 fn services_may_not_use_one_another() {
-    let graph = sound().with(&[("sotto-messages", "sotto-keys")]);
+    let graph = sound().with(&[("sotto-messages", "sotto-gateway")]);
 
-    assert_eq!(complaints(&graph), ["sotto-messages -> sotto-keys"]);
+    assert_eq!(complaints(&graph), ["sotto-messages -> sotto-gateway"]);
 }
 
 #[test]
@@ -167,6 +184,19 @@ fn the_gateway_may_not_query_a_database() {
     let graph = sound().with(&[("sotto-gateway", "sqlx")]);
 
     assert_eq!(complaints(&graph), ["sotto-gateway -> sqlx"]);
+}
+
+#[test]
+fn only_groups_and_keys_read_mls() {
+    for (from, to) in [
+        ("sotto-messages", "openmls"),
+        ("sotto-gateway", "sotto-mls"),
+        ("sotto-gateway", "sotto-mls-provider"),
+        ("sotto-server", "openmls"),
+    ] {
+        let complaints = complaints(&sound().with(&[(from, to)]));
+        assert!(complaints.contains(&format!("{from} -> {to}")), "{complaints:?}");
+    }
 }
 
 #[test]
@@ -191,6 +221,10 @@ fn lower_crates_do_not_look_up() {
         ("sotto-kit", "sqlx"),
         ("sotto-store", "sotto-keys"),
         ("sotto-identity", "sqlx"),
+        ("sotto-mls", "sotto-kit"),
+        ("sotto-mls-provider", "sotto-store"),
+        ("sotto-mls", "sotto-groups"),
+        ("sotto-mls", "libsignal-protocol-syft"),
         ("sotto-kit", "libsignal-protocol-syft"),
     ] {
         let complaints = complaints(&sound().with(&[(from, to)]));

@@ -16,6 +16,7 @@ struct Pair<'a> {
 impl Values {
     /// All entries as one blob, for a store that keeps a group as a whole. Changes that have
     /// not been taken are not in it.
+    #[expect(clippy::missing_panics_doc, reason = "memory takes bytes")]
     pub fn to_bytes(&self) -> Vec<u8> {
         let content = self.lock();
         let pairs: Vec<_> =
