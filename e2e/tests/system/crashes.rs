@@ -17,7 +17,8 @@ const WAITING: usize = 600;
 /// order stands.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nothing_shown_twice_when_processes_are_killed() {
-    let cluster = Cluster::builder().gateways(2).messages(2).start().await.unwrap();
+    let builder = Cluster::builder().gateways(2).messages(2).writing_without_limit();
+    let cluster = builder.start().await.unwrap();
     let alice = Person::register(&cluster, "socialink", "alice", 0).await;
     let bob = Person::register(&cluster, "vignette", "bob", 1).await;
     let bob_id = alice.meet("bob").await;

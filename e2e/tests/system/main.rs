@@ -12,6 +12,7 @@ mod crashes;
 mod devices;
 mod evil;
 mod identity;
+mod limits;
 mod outages;
 mod people;
 mod privacy;

@@ -89,8 +89,9 @@ struct Bench<'a> {
 /// When the system cannot be started, or does not do what it is asked.
 pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
     screen.heading("Starting a Sotto with servers of its own");
-    let mut builder = Cluster::builder().on_private_servers().gateways(2).messages(2);
-    for (name, value) in [settings::long_tokens(), settings::writing_without_limit()].concat() {
+    let mut builder =
+        Cluster::builder().on_private_servers().gateways(2).messages(2).writing_without_limit();
+    for (name, value) in settings::long_tokens() {
         builder = builder.setting(name, value);
     }
     let cluster = builder.start_telling(|what| screen.line(format_args!("  {what}"))).await?;

@@ -129,6 +129,22 @@ impl Builder {
         self
     }
 
+    /// Takes away what one device may write in a time: for stories and measurements that
+    /// would otherwise wait for most of theirs.
+    #[must_use]
+    pub fn writing_without_limit(self) -> Self {
+        [
+            ("limits.send.burst", 1_000_000),
+            ("gateway.session.sends_per_second", 100_000),
+            ("gateway.session.sends_burst", 100_000),
+            ("gateway.session.frames_per_second", 100_000),
+            ("gateway.session.frames_burst", 100_000),
+        ]
+        .into_iter()
+        .fold(self, |builder, (name, value)| builder.setting(name, value))
+        .setting("limits.send.per", "1s")
+    }
+
     /// Has every process send all its spans to an OTLP receiver.
     #[must_use]
     pub fn spans_to(self, endpoint: &str) -> Self {

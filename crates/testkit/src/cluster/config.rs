@@ -26,16 +26,6 @@ pub(super) fn write(
     // All of a test's people call from one address.
     let here: Vec<Value> = vec!["127.0.0.0/8".into(), "::1".into()];
     set(&mut config, "limits.exempt", here.into())?;
-    // Stories and measurements send faster than people do.
-    for name in [
-        "limits.send.burst",
-        "gateway.session.sends_per_second",
-        "gateway.session.sends_burst",
-        "gateway.session.frames_per_second",
-        "gateway.session.frames_burst",
-    ] {
-        set(&mut config, name, 100_000.into())?;
-    }
     set(&mut config, "postgres.url.value", servers.database_url().into())?;
     set(&mut config, "redis.url.value", servers.redis_url().into())?;
     let keys = grpc_urls(roles, Role::Keys).next().context("there is no keys process")?;
