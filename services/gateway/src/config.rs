@@ -30,10 +30,12 @@ pub struct GatewayConfig {
     pub mailbox: MailboxConfig,
     /// Where devices are, as Redis has it.
     pub places: PlacesConfig,
-    /// The streams to the messages replicas.
+    /// The streams to the replicas of messages and of groups.
     pub links: LinksConfig,
     /// Reading queues again after hints may have been lost.
     pub resync: ResyncConfig,
+    /// Groups, and what is published in them.
+    pub groups: GroupsConfig,
     /// The end of the process.
     pub drain: DrainConfig,
     /// Requests that wait for envelopes.
@@ -188,6 +190,35 @@ pub struct ResyncConfig {
     pub delay: Duration,
 }
 
+/// The section `[gateway.groups]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupsConfig {
+    /// Groups that are followed for one socket.
+    pub max_groups: usize,
+    /// The same over all sockets.
+    pub max_subscriptions: usize,
+    /// Devices whose groups are asked for at once.
+    pub list_at_once: usize,
+    /// The wait before they are asked for again where they could not be read.
+    #[serde(with = "humantime_serde")]
+    pub list_retry: Duration,
+    /// How often they are asked for without a reason.
+    #[serde(with = "humantime_serde")]
+    pub list_every: Duration,
+    /// How often the ends of all logs are read.
+    #[serde(with = "humantime_serde")]
+    pub audit_interval: Duration,
+    /// Logs in one question.
+    pub audit_batch: usize,
+    /// How long an entry may be missing before devices are told.
+    #[serde(with = "humantime_serde")]
+    pub gap_patience: Duration,
+    /// How long a group is followed after its last socket.
+    #[serde(with = "humantime_serde")]
+    pub unwatch_after: Duration,
+}
+
 /// The section `[gateway.drain]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,6 +294,17 @@ impl Validate for GatewayConfig {
         check.number("resync.batch", self.resync.batch, 1, 10_000);
         check.time("resync.pause", self.resync.pause, Duration::ZERO, 10 * SECOND);
         check.time("resync.delay", self.resync.delay, Duration::ZERO, 60 * SECOND);
+
+        let groups = &self.groups;
+        check.number("groups.max_groups", groups.max_groups, 1, 10_000);
+        check.number("groups.max_subscriptions", groups.max_subscriptions, 1_000, 100_000_000);
+        check.number("groups.list_at_once", groups.list_at_once, 1, 10_000);
+        check.time("groups.list_retry", groups.list_retry, 100 * MS, 60 * SECOND);
+        check.time("groups.list_every", groups.list_every, 10 * SECOND, DAY);
+        check.time("groups.audit_interval", groups.audit_interval, 100 * MS, 300 * SECOND);
+        check.number("groups.audit_batch", groups.audit_batch, 1, 1_000);
+        check.time("groups.gap_patience", groups.gap_patience, Duration::ZERO, 10 * SECOND);
+        check.time("groups.unwatch_after", groups.unwatch_after, Duration::ZERO, 600 * SECOND);
 
         check.time("drain.window", self.drain.window, Duration::ZERO, 600 * SECOND);
         check.time("drain.batch_every", self.drain.batch_every, 10 * MS, 10 * SECOND);

@@ -9,9 +9,9 @@ use crate::{links::MalformedReplicas, transport::http1};
 /// Why the gateway cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A text in `links.messages` is no address.
+    /// A text in `links.messages` or `links.groups` is no address.
     #[error(transparent)]
-    Messages(#[from] MalformedReplicas),
+    Replicas(#[from] MalformedReplicas),
 }
 
 /// Why a request does not become a socket.

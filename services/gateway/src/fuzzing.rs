@@ -71,6 +71,7 @@ pub fn session(data: &[u8], json: bool) {
         mailbox: config.mailbox,
         phase: 0,
         now_ms: NOW_MS,
+        groups: true,
     });
     let mut out = Actions::new();
     let identity = Identity {

@@ -7,6 +7,7 @@ use sotto_ids::ConnectionId;
 use sotto_kit::{
     auth::TokenVerifier, clock::SharedClock, lifecycle::Lifecycle, limits::SharedLimiter,
 };
+use sotto_proto::messages::uplink::Item;
 use sotto_store::{notices::Notices, places::Places, redis::Redis};
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     config::{GatewayConfig, SessionConfig},
     drain,
     entrance::Entrance,
+    groups::{self, Groups},
     links::{Attachment, Links, Replicas, keep_attached},
     metrics::Meters,
     notices,
@@ -35,7 +37,10 @@ pub(crate) struct Gateway {
     pub(crate) verifier: TokenVerifier,
     pub(crate) limits: SharedLimiter,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) links: Arc<Links>,
+    pub(crate) links: Arc<Links<Item>>,
+    pub(crate) groups: Arc<Groups>,
+    /// Whether there is a groups service.
+    pub(crate) has_groups: bool,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) entrance: Entrance,
@@ -55,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) notices: Notices,
     pub(crate) redis: Redis,
     pub(crate) replicas: Replicas,
+    pub(crate) groups_replicas: Replicas,
     pub(crate) config: GatewayConfig,
     pub(crate) rng: StdRng,
 }
@@ -71,6 +77,7 @@ impl Gateway {
             notices,
             redis,
             replicas,
+            groups_replicas,
             config,
             mut rng,
         } = parts;
@@ -88,11 +95,18 @@ impl Gateway {
         });
         let audit = Arc::new(Audit::new(admission.clone(), resync.clone(), config.places.clone()));
         let attachment = Arc::new(Attachment {
-            gateway: name,
+            gateway: name.clone(),
             config: config.links.clone(),
             links: links.clone(),
             registry: registry.clone(),
             resync: resync.clone(),
+        });
+        let groups = Groups::new(config.groups.clone());
+        let groups_attachment = Arc::new(groups::Attachment {
+            gateway: name,
+            config: config.links.clone(),
+            groups: groups.clone(),
+            registry: registry.clone(),
         });
 
         let stopped = || lifecycle.stopped();
@@ -102,12 +116,20 @@ impl Gateway {
         lifecycle.spawn("gateway.audit", audit.clone().run(stopped(), seed()));
         lifecycle.spawn(
             "gateway.notices",
-            notices::listen(admission.clone(), audit, resync, stopped(), seed()),
+            notices::listen(admission.clone(), audit, resync, groups.clone(), stopped(), seed()),
         );
         lifecycle.spawn(
             "gateway.replicas",
             keep_attached(replicas, attachment, lifecycle.clone(), seed()),
         );
+        let has_groups = !groups_replicas.is_empty();
+        if has_groups {
+            groups.start(&lifecycle, seed());
+            lifecycle.spawn(
+                "gateway.groups_replicas",
+                keep_attached(groups_replicas, groups_attachment, lifecycle.clone(), seed()),
+            );
+        }
         let drain_rng = seed();
         let entrance = Entrance::new(config.admission.clone(), clock.clone(), seed());
         let (resume, patience) = (config.resume.clone(), config.places.patience);
@@ -125,6 +147,8 @@ impl Gateway {
             limits,
             registry,
             links,
+            groups,
+            has_groups,
             wheel,
             admission,
             entrance,

@@ -2,13 +2,16 @@
 //!
 //! # What it owns
 //!
-//! The sockets, and for each the envelopes that are on their way without an Ack. In
+//! The sockets, and for each the envelopes that are on their way without an Ack, and the
+//! groups that its device is in. In
 //! Redis the places of devices, and the tickets with which they resume. No database.
 //!
 //! # What it promises
 //!
 //! - An envelope that is announced for a device on a socket here is written to that
 //!   socket, or found by the next read of the queue. None is passed over for good.
+//! - What is stored in a group is written to the sockets of its devices here, or they are
+//!   told where its log ends.
 //! - A socket takes bounded memory, and a slow or dead one holds up no other.
 //! - A device has one socket: a later one displaces the one before, wherever it is.
 //! - A drain tells every socket to come back, and spreads when.
@@ -22,8 +25,8 @@
 //!
 //! `entrance` lets upgrades in, `admission` makes a socket the one of its device,
 //! `session` is the state machine of one socket and the task that drives it,
-//! `transport` the socket itself, `links` the streams to the messages replicas,
-//! `registry` and `mailbox` what leads from those to the sockets.
+//! `transport` the socket itself, `links` the streams to the replicas, `registry` and
+//! `mailbox` what leads from those to the sockets, `groups` who is to hear what is published.
 
 mod admission;
 mod audit;
@@ -35,6 +38,7 @@ mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gateway;
+mod groups;
 mod http;
 mod links;
 mod mailbox;
@@ -62,8 +66,8 @@ use tonic::transport::Channel;
 
 pub use self::{
     config::{
-        AdmissionConfig, DEFAULT_CONFIG, DrainConfig, GatewayConfig, LinksConfig, MailboxConfig,
-        PlacesConfig, PollConfig, ResumeConfig, ResyncConfig, SessionConfig,
+        AdmissionConfig, DEFAULT_CONFIG, DrainConfig, GatewayConfig, GroupsConfig, LinksConfig,
+        MailboxConfig, PlacesConfig, PollConfig, ResumeConfig, ResyncConfig, SessionConfig,
     },
     error::BuildError,
     links::MalformedReplicas,
@@ -88,6 +92,8 @@ pub struct Neighbours {
     /// The messages replicas, as `http://host:port`. Every address that a name has is
     /// one of them.
     pub messages: Vec<String>,
+    /// The groups replicas, in the same way. Without any there are no groups.
+    pub groups: Vec<String>,
 }
 
 /// What it serves over HTTP. What holds for all operations is not in it yet; see
@@ -111,7 +117,8 @@ pub async fn build(
     config: GatewayConfig,
 ) -> Result<RoleParts, BuildError> {
     metrics::describe();
-    let replicas = Replicas::parse(&neighbours.messages)?;
+    let replicas = Replicas::parse("messages", &neighbours.messages)?;
+    let groups_replicas = Replicas::parse("groups", &neighbours.groups)?;
     let http_data = context.http_data();
     let keys = Arc::new(RemoteTokenKeys::new(neighbours.keys));
     let verifier = TokenVerifier::new(context.domain, keys, context.clock.clone());
@@ -124,6 +131,7 @@ pub async fn build(
         notices: neighbours.notices,
         redis: neighbours.redis,
         replicas,
+        groups_replicas,
         config,
         rng: StdRng::from_os_rng(),
     });

@@ -3,17 +3,24 @@
 //! Posting never waits: links serve thousands of sockets and may not be held up by
 //! one. What could grow without bound is dropped beyond a bound, since its truth is
 //! elsewhere: deliveries wait in the queue, from where they are pulled once the
-//! session hears that some were missed. What is ephemeral is dropped for good. Everything else is bounded by nature:
-//! outcomes by the sends a session may have undecided, pages by the one it asks for.
+//! session hears that some were missed; entries of groups stand in the log, which the device
+//! reads once it hears where that ends. What is ephemeral is dropped for good. Everything
+//! else is bounded by nature: outcomes by the sends a session may have undecided, pages by the
+//! one it asks for, what is said of groups by those that the device is in.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
-use sotto_proto::messages::outcome;
+use sotto_ids::GroupId;
+use sotto_proto::{groups, messages::outcome, socket::GroupHead};
 use tokio::sync::Notify;
 
 use crate::{
     config::MailboxConfig,
+    groups::{Broadcast, Group},
     metrics,
     session::io::{Event, Page, Stored},
 };
@@ -25,10 +32,16 @@ pub(crate) struct Mail {
     page: Option<Page>,
     deliveries: Vec<Stored>,
     ephemeral: Vec<Bytes>,
-    /// Of deliveries and of what is stored nowhere.
+    broadcasts: Vec<Arc<Broadcast>>,
+    /// Of deliveries, of what is stored nowhere, and of entries of groups.
     bytes: usize,
     missed: bool,
+    group_outcomes: Vec<(u64, groups::outcome::Result)>,
+    group_heads: Option<Vec<GroupHead>>,
+    /// Groups whose entries there was no room for, or which may have been lost before.
+    behind: HashMap<GroupId, Arc<Group>>,
     prekeys_low: Option<(u32, u32)>,
+    key_packages_low: Option<u32>,
     tick: bool,
     cut: Option<Cut>,
     drain: Option<u32>,
@@ -50,12 +63,28 @@ impl Mail {
         let prekeys_low = self
             .prekeys_low
             .map(|(one_time_ec, one_time_kyber)| Event::PrekeysLow { one_time_ec, one_time_kyber });
+        let group_outcomes = self
+            .group_outcomes
+            .into_iter()
+            .map(|(frame, result)| Event::GroupOutcome { frame, result });
+        let group_heads = self.group_heads.map(|heads| Event::GroupHeads { heads, complete: true });
+        // Where they end by now: what was published since has not been kept for them.
+        let behind: Vec<_> = self.behind.values().map(|group| group.head()).collect();
+        let behind =
+            (!behind.is_empty()).then_some(Event::GroupHeads { heads: behind, complete: false });
+        let key_packages_low =
+            self.key_packages_low.map(|key_packages| Event::KeyPackagesLow { key_packages });
         outcomes
+            .chain(group_outcomes)
             .chain(self.page.map(Event::Page))
             .chain(self.deliveries.into_iter().map(Event::Delivery))
             .chain(self.ephemeral.into_iter().map(Event::Ephemeral))
             .chain(self.missed.then_some(Event::Missed))
+            .chain(group_heads)
+            .chain(self.broadcasts.into_iter().map(Event::Broadcast))
+            .chain(behind)
             .chain(prekeys_low)
+            .chain(key_packages_low)
             .chain(self.tick.then_some(Event::Tick))
             .chain(self.cut.map(|cut| match cut {
                 Cut::Displaced => Event::Displaced,
@@ -74,6 +103,14 @@ impl Mail {
             Event::PrekeysLow { one_time_ec, one_time_kyber } => {
                 self.prekeys_low = Some((one_time_ec, one_time_kyber));
             }
+            Event::GroupOutcome { frame, result } => self.group_outcomes.push((frame, result)),
+            Event::Broadcast(broadcast) => self.put_broadcast(broadcast, bounds),
+            Event::GroupBehind(group) => {
+                self.behind.insert(group.id(), group);
+            }
+            // The gateway says all of them or none.
+            Event::GroupHeads { heads, .. } => self.group_heads = Some(heads),
+            Event::KeyPackagesLow { key_packages } => self.key_packages_low = Some(key_packages),
             Event::Tick => self.tick = true,
             // To be revoked is worse: a displaced device may connect again.
             Event::Displaced => self.cut = self.cut.or(Some(Cut::Displaced)),
@@ -105,9 +142,26 @@ impl Mail {
         }
     }
 
+    /// Where one is left out, so are those of the same group that come after it: the device
+    /// reads them all.
+    fn put_broadcast(&mut self, broadcast: Arc<Broadcast>, bounds: MailboxConfig) {
+        let (group, length) = (broadcast.group(), broadcast.length());
+        if self.behind.contains_key(&group.id()) {
+            return;
+        }
+        let alone = self.deliveries.is_empty() && self.broadcasts.is_empty();
+        if alone || self.fits(length, bounds) {
+            self.bytes += length;
+            self.broadcasts.push(broadcast);
+        } else {
+            metrics::group_hints("slow", 1);
+            self.behind.insert(group.id(), group.clone());
+        }
+    }
+
     fn fits(&self, length: usize, bounds: MailboxConfig) -> bool {
-        self.deliveries.len() + self.ephemeral.len() < bounds.max_items
-            && self.bytes + length <= bounds.max_bytes.0
+        let items = self.deliveries.len() + self.ephemeral.len() + self.broadcasts.len();
+        items < bounds.max_items && self.bytes + length <= bounds.max_bytes.0
     }
 }
 

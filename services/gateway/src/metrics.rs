@@ -25,10 +25,21 @@ pub(crate) fn describe() {
         LAGGING,
         "times that a mailbox overflowed and its socket went back to pulling"
     );
+    describe_gauge!(GROUPS_WATCHED, "groups that sockets are in, or were a moment ago");
+    describe_gauge!(GROUP_SUBSCRIPTIONS, "groups that sockets are in, for each socket");
+    describe_counter!(GROUP_PUBLICATIONS, "publications of groups that replicas have sent");
+    describe_counter!(GROUP_DELIVERIES, "publications of groups that were written to a socket");
+    describe_counter!(
+        GROUP_HINTS,
+        "sockets that were told where the log of a group ends, as entries were missing, the socket \
+         was slow, or they were large, by cause"
+    );
+    describe_counter!(GROUP_LISTS, "times that the groups of a device were asked for, by result");
+    describe_counter!(GROUPS_LEFT_OUT, "groups of a socket that there was no room to follow");
     describe_counter!(WAITS, "times that a socket waited for a link with room");
-    describe_gauge!(LINKS, "messages replicas that are attached");
-    describe_counter!(ATTACHED, "times that a messages replica was attached");
-    describe_counter!(LOST, "times that the link to a messages replica was lost");
+    describe_gauge!(LINKS, "replicas that are attached, by role");
+    describe_counter!(ATTACHED, "times that a replica was attached, by role");
+    describe_counter!(LOST, "times that the link to a replica was lost, by role");
     describe_counter!(UNAVAILABLE, "sends that were answered `unavailable`");
     describe_counter!(PLACES, "places that were looked at by the audit, by what became of them");
     describe_counter!(PLACE_ERRORS, "commands about places that Redis did not answer");
@@ -53,6 +64,13 @@ const WAITS: &str = "sotto_gateway_waits_total";
 const LINKS: &str = "sotto_gateway_links";
 const ATTACHED: &str = "sotto_gateway_links_attached_total";
 const LOST: &str = "sotto_gateway_links_lost_total";
+const GROUPS_WATCHED: &str = "sotto_gateway_groups_watched";
+const GROUP_SUBSCRIPTIONS: &str = "sotto_gateway_group_subscriptions";
+const GROUP_PUBLICATIONS: &str = "sotto_gateway_group_publications_total";
+const GROUP_DELIVERIES: &str = "sotto_gateway_group_deliveries_total";
+const GROUP_HINTS: &str = "sotto_gateway_group_hints_total";
+const GROUP_LISTS: &str = "sotto_gateway_group_lists_total";
+const GROUPS_LEFT_OUT: &str = "sotto_gateway_groups_left_out_total";
 const UNAVAILABLE: &str = "sotto_gateway_unavailable_total";
 const PLACES: &str = "sotto_gateway_audited_places_total";
 const PLACE_ERRORS: &str = "sotto_gateway_place_errors_total";
@@ -98,16 +116,41 @@ pub(crate) fn ephemeral_dropped() {
     counter!(EPHEMERAL_DROPPED).increment(1);
 }
 
-pub(crate) fn links() -> Gauge {
-    gauge!(LINKS)
+pub(crate) fn links(role: &'static str) -> Gauge {
+    gauge!(LINKS, "role" => role)
 }
 
-pub(crate) fn link_attached() {
-    counter!(ATTACHED).increment(1);
+pub(crate) fn link_attached(role: &'static str) {
+    counter!(ATTACHED, "role" => role).increment(1);
 }
 
-pub(crate) fn link_lost() {
-    counter!(LOST).increment(1);
+pub(crate) fn link_lost(role: &'static str) {
+    counter!(LOST, "role" => role).increment(1);
+}
+
+pub(crate) fn groups_watched() -> Gauge {
+    gauge!(GROUPS_WATCHED)
+}
+
+pub(crate) fn group_subscriptions() -> Gauge {
+    gauge!(GROUP_SUBSCRIPTIONS)
+}
+
+pub(crate) fn group_publication() {
+    counter!(GROUP_PUBLICATIONS).increment(1);
+}
+
+/// `sockets`: how many are told.
+pub(crate) fn group_hints(cause: &'static str, sockets: usize) {
+    counter!(GROUP_HINTS, "cause" => cause).increment(sockets as u64);
+}
+
+pub(crate) fn group_list(result: &'static str) {
+    counter!(GROUP_LISTS, "result" => result).increment(1);
+}
+
+pub(crate) fn group_left_out() {
+    counter!(GROUPS_LEFT_OUT).increment(1);
 }
 
 pub(crate) fn places(fate: &'static str) {
@@ -126,6 +169,7 @@ pub(crate) struct Meters {
     pub(crate) delivered: Counter,
     pub(crate) ephemeral: Counter,
     pub(crate) acknowledged: Counter,
+    pub(crate) group_deliveries: Counter,
     pub(crate) waits: Counter,
     pub(crate) unavailable: Counter,
 }
@@ -138,6 +182,7 @@ impl Meters {
             delivered: counter!(DELIVERED),
             ephemeral: counter!(EPHEMERAL),
             acknowledged: counter!(ACKNOWLEDGED),
+            group_deliveries: counter!(GROUP_DELIVERIES),
             waits: counter!(WAITS),
             unavailable: counter!(UNAVAILABLE),
         }

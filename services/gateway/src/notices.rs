@@ -7,7 +7,9 @@ use rand::{Rng as _, rngs::StdRng};
 use sotto_store::notices::Notice;
 use tokio_util::sync::CancellationToken;
 
-use crate::{admission::Admission, audit::Audit, resync::Resync, session::io::Event};
+use crate::{
+    admission::Admission, audit::Audit, groups::Groups, resync::Resync, session::io::Event,
+};
 
 /// The pause before listening again, doubled from the first to the second.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -17,11 +19,13 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 ///
 /// Where listening had to begin anew, notices may have been lost and Redis may have
 /// forgotten places: an audit finds out. Places that Redis still has could not be
-/// looked up in the meantime, so hints may be lost as well: every queue is read.
+/// looked up in the meantime, so hints may be lost as well: every queue is read, and all
+/// devices' groups are asked for.
 pub(crate) async fn listen(
     admission: Arc<Admission>,
     audit: Arc<Audit>,
     resync: Arc<Resync>,
+    groups: Arc<Groups>,
     stopped: CancellationToken,
     mut rng: StdRng,
 ) {
@@ -34,9 +38,12 @@ pub(crate) async fn listen(
                 if again {
                     audit.request();
                     resync.request();
+                    groups.list_all();
                 }
                 while let Some(notice) = notices.next().await {
-                    if let Some(event) = event(&notice) {
+                    if let Notice::GroupsChanged { .. } = notice {
+                        groups.changed(notice.connection());
+                    } else if let Some(event) = event(&notice) {
                         admission.registry.post(notice.connection(), event);
                     }
                 }
@@ -57,6 +64,7 @@ fn event(notice: &Notice) -> Option<Event> {
         Notice::PrekeysLow { one_time_ec, one_time_kyber, .. } => {
             Event::PrekeysLow { one_time_ec, one_time_kyber }
         }
-        Notice::GroupsChanged { .. } | Notice::KeyPackagesLow { .. } => return None,
+        Notice::KeyPackagesLow { key_packages, .. } => Event::KeyPackagesLow { key_packages },
+        Notice::GroupsChanged { .. } => return None,
     })
 }

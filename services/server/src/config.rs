@@ -89,6 +89,7 @@ pub(crate) struct ListenConfig {
 pub(crate) struct LinksConfig {
     pub(crate) keys: String,
     pub(crate) messages: Vec<String>,
+    pub(crate) groups: Vec<String>,
 }
 
 /// The section `[places]`.
@@ -138,7 +139,8 @@ impl Validate for Config {
         require(problems, !self.links.messages.is_empty(), || {
             "links.messages: name at least one address".into()
         });
-        for address in self.links.messages.iter().chain([&self.links.keys]) {
+        for address in self.links.messages.iter().chain(&self.links.groups).chain([&self.links.keys])
+        {
             if let Err(error) = address.parse::<tonic::transport::Uri>() {
                 problems.push(format!("links: `{address}` is no address: {error}"));
             }

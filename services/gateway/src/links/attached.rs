@@ -1,23 +1,19 @@
-//! One stream, from its attachment to its end.
+//! One stream to a messages replica, from its attachment to its end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use sotto_ids::{ConnectionId, EnvelopeId};
 use sotto_kit::grpc;
 use sotto_proto::messages::{
     self, AttachGateway, Downlink, GatewayBatch, MessagesBatch, StoredEnvelope, Uplink, downlink,
-    messages_service_client::MessagesServiceClient, uplink::Item,
+    messages_service_client::MessagesServiceClient, uplink,
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming, transport::Channel};
+use tonic::{Streaming, transport::Channel};
 
 use super::{
-    Link, Links, cost,
-    outstanding::{Outstanding, Unanswered},
+    Attach, BATCHES_AHEAD, Item, Link, LinkError, Links, Outstanding, overdue, send_up, unanswered,
 };
 use crate::{
     config::LinksConfig,
@@ -29,65 +25,97 @@ use crate::{
     },
 };
 
-/// Batches between the gathering and the connection.
-const BATCHES_AHEAD: usize = 2;
-
-/// Where fewer wait than this, the next batch is given time to gather.
-const NO_PAUSE_ABOVE: usize = 256;
-
-/// How often it is looked whether an answer is overdue.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Why a stream could not be attached, or ended.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LinkError {
-    #[error("the replica cannot be reached")]
-    Unreachable(#[from] grpc::MalformedAddress),
-    #[error("the replica refused or broke the stream")]
-    Stream(#[from] Status),
-    #[error("the replica ended the stream")]
-    Ended,
-    #[error("the replica did not answer in time")]
-    Overdue,
-    #[error("the replica sent something else than a welcome first")]
-    NoWelcome,
+/// What a messages replica owes an answer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// A submit, or a retract: what an outcome answers.
+    Outcome {
+        connection: u64,
+        frame: u64,
+    },
+    Page {
+        connection: u64,
+    },
 }
 
-/// What every stream of this process needs.
+impl Item for uplink::Item {
+    type Question = Question;
+
+    const ROLE: &'static str = "messages";
+
+    fn question(&self) -> Option<Question> {
+        let outcome = |connection, frame| Some(Question::Outcome { connection, frame });
+        match self {
+            Self::Submit(submit) => outcome(submit.connection, submit.frame),
+            Self::Retract(retract) => outcome(retract.connection, retract.frame),
+            Self::Pull(pull) => Some(Question::Page { connection: pull.connection }),
+            Self::Acknowledge(_) => None,
+        }
+    }
+
+    fn takes_credit(&self) -> bool {
+        matches!(self, Self::Submit(_) | Self::Retract(_))
+    }
+
+    fn length(&self) -> usize {
+        use prost::Message as _;
+
+        match self {
+            Self::Submit(submit) => submit.encoded_len(),
+            Self::Acknowledge(acknowledge) => acknowledge.encoded_len(),
+            Self::Pull(pull) => pull.encoded_len(),
+            Self::Retract(retract) => retract.encoded_len(),
+        }
+    }
+}
+
+/// What every stream to a messages replica needs.
 #[derive(Debug)]
 pub(crate) struct Attachment {
     pub(crate) gateway: String,
     pub(crate) config: LinksConfig,
-    pub(crate) links: Arc<Links>,
+    pub(crate) links: Arc<Links<uplink::Item>>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) resync: Arc<Resync>,
 }
 
-impl Attachment {
-    /// Attaches to a replica and serves the stream until it ends. Cancelled by being
-    /// dropped only where the process stops.
-    pub(crate) async fn run(&self, replica: SocketAddr, key: u64) -> LinkError {
+impl Attach for Attachment {
+    const ROLE: &'static str = <uplink::Item as Item>::ROLE;
+
+    fn config(&self) -> &LinksConfig {
+        &self.config
+    }
+
+    async fn run(&self, replica: SocketAddr, key: u64) -> LinkError {
         let attach = timeout(self.config.attach_timeout, self.attach(replica));
         let (batches, downlinks, credit) = match attach.await {
             Ok(Ok(attached)) => attached,
             Ok(Err(error)) => return error,
             Err(_) => return LinkError::Overdue,
         };
-        let (link, items) = Link::new(key, credit, self.config.queue);
+        let (link, mut items) = Link::new(key, credit, self.config.queue);
         self.links.add(&link);
         tracing::info!(credit, "link attached");
         // Before this moment the replica could tell us nothing.
         self.resync.request();
 
         let outstanding = Outstanding::default();
-        let (error, items) = self.serve(&link, items, &outstanding, batches, downlinks).await;
+        let error = tokio::select! {
+            error = send_up(&mut items, &outstanding, &self.config, &batches, batch) => error,
+            error = self.hand_down(&link, &outstanding, downlinks) => error,
+            error = overdue(&outstanding, &self.config) => error,
+        };
 
         self.links.remove(&link);
-        self.abandon(&link, items, &outstanding).await;
+        for question in unanswered(&link, items, &outstanding).await {
+            self.answer(question);
+        }
         self.resync.request_later();
         error
     }
+}
 
+impl Attachment {
     async fn attach(
         &self,
         replica: SocketAddr,
@@ -107,52 +135,11 @@ impl Attachment {
         Ok((batches, downlinks, credit))
     }
 
-    async fn serve(
-        &self,
-        link: &Link,
-        mut items: mpsc::Receiver<Item>,
-        outstanding: &Outstanding,
-        batches: mpsc::Sender<GatewayBatch>,
-        downlinks: Streaming<MessagesBatch>,
-    ) -> (LinkError, mpsc::Receiver<Item>) {
-        let error = tokio::select! {
-            error = self.send_up(&mut items, outstanding, batches) => error,
-            error = self.hand_down(link, outstanding, downlinks) => error,
-            error = self.watch(outstanding) => error,
-        };
-        (error, items)
-    }
-
-    /// Sends what sockets put on the link: what waits goes at once, and while it is on
-    /// its way the next batch gathers.
-    async fn send_up(
-        &self,
-        items: &mut mpsc::Receiver<Item>,
-        outstanding: &Outstanding,
-        batches: mpsc::Sender<GatewayBatch>,
-    ) -> LinkError {
-        let mut gathered = Vec::new();
-        loop {
-            if items.recv_many(&mut gathered, self.config.batch_items).await == 0 {
-                return LinkError::Ended;
-            }
-            outstanding.note(&gathered, Instant::now());
-            for items in cut(&mut gathered, self.config.batch_bytes.0) {
-                if batches.send(GatewayBatch { attach: None, items }).await.is_err() {
-                    return LinkError::Ended;
-                }
-            }
-            if items.len() <= NO_PAUSE_ABOVE && !self.config.batch_pause.is_zero() {
-                tokio::time::sleep(self.config.batch_pause).await;
-            }
-        }
-    }
-
     /// Hands what the replica says to the mailboxes of the sockets. Waits for none.
     async fn hand_down(
         &self,
-        link: &Link,
-        outstanding: &Outstanding,
+        link: &Link<uplink::Item>,
+        outstanding: &Outstanding<Question>,
         mut downlinks: Streaming<MessagesBatch>,
     ) -> LinkError {
         loop {
@@ -168,11 +155,16 @@ impl Attachment {
         }
     }
 
-    fn hand_down_one(&self, link: &Link, outstanding: &Outstanding, item: downlink::Item) {
+    fn hand_down_one(
+        &self,
+        link: &Link<uplink::Item>,
+        outstanding: &Outstanding<Question>,
+        item: downlink::Item,
+    ) {
         let (connection, event) = match item {
             downlink::Item::Outcome(outcome) => {
                 let (connection, frame) = (outcome.connection, outcome.frame);
-                if !outstanding.settle_submit(connection, frame) {
+                if !outstanding.settle(&Question::Outcome { connection, frame }) {
                     return;
                 }
                 link.give_back_credit();
@@ -191,7 +183,7 @@ impl Attachment {
                 (delivery.connection, event)
             }
             downlink::Item::Page(page) => {
-                if !outstanding.settle_pull(page.connection) {
+                if !outstanding.settle(&Question::Page { connection: page.connection }) {
                     return;
                 }
                 let envelopes = page.envelopes.iter().filter_map(own).collect();
@@ -203,57 +195,21 @@ impl Attachment {
         self.registry.post(ConnectionId(connection), event);
     }
 
-    async fn watch(&self, outstanding: &Outstanding) -> LinkError {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            if outstanding.is_overdue(self.config.answer_timeout, Instant::now()) {
-                return LinkError::Overdue;
+    /// Answers what will get no answer any more.
+    fn answer(&self, question: Question) {
+        let (connection, event) = match question {
+            Question::Outcome { connection, frame } => {
+                (connection, Event::Outcome { frame, result: unavailable() })
             }
-        }
-    }
-
-    /// Answers all that will get no answer any more.
-    async fn abandon(
-        &self,
-        link: &Link,
-        mut items: mpsc::Receiver<Item>,
-        outstanding: &Outstanding,
-    ) {
-        link.close();
-        items.close();
-        let mut unanswered = outstanding.give_up();
-        while let Some(item) = items.recv().await {
-            unanswered.extend(Unanswered::of(&item));
-        }
-        for unanswered in unanswered {
-            match unanswered {
-                Unanswered::Submit { connection, frame } => {
-                    let result = unavailable();
-                    self.registry.post(connection, Event::Outcome { frame, result });
-                }
-                Unanswered::Pull { connection } => {
-                    self.registry.post(connection, Event::Page(Page::failed()));
-                }
-            }
-        }
+            Question::Page { connection } => (connection, Event::Page(Page::failed())),
+        };
+        self.registry.post(ConnectionId(connection), event);
     }
 }
 
-/// Cuts what has gathered into batches of about `most` bytes.
-fn cut(gathered: &mut Vec<Item>, most: usize) -> Vec<Vec<Uplink>> {
-    let mut batches = Vec::new();
-    let (mut batch, mut bytes) = (Vec::with_capacity(gathered.len()), 0);
-    for item in gathered.drain(..) {
-        let cost = cost(&item);
-        if bytes + cost > most && !batch.is_empty() {
-            batches.push(std::mem::take(&mut batch));
-            bytes = 0;
-        }
-        bytes += cost;
-        batch.push(Uplink { item: Some(item) });
-    }
-    batches.push(batch);
-    batches
+fn batch(items: Vec<uplink::Item>) -> GatewayBatch {
+    let items = items.into_iter().map(|item| Uplink { item: Some(item) }).collect();
+    GatewayBatch { attach: None, items }
 }
 
 /// An envelope with memory of its own. As it arrives it is a slice of the batch that
@@ -264,32 +220,4 @@ fn own(envelope: &StoredEnvelope) -> Option<Stored> {
         return None;
     };
     Some(Stored { id, encoded: bytes::Bytes::copy_from_slice(&envelope.encoded) })
-}
-
-#[cfg(test)]
-mod tests {
-    use sotto_proto::{
-        messages::Submit,
-        socket::{DeviceMessage, Send},
-    };
-
-    use super::*;
-
-    fn submit(bytes: usize) -> Item {
-        let message =
-            DeviceMessage { ciphertext: vec![0; bytes].into(), ..DeviceMessage::default() };
-        let send = Send { messages: vec![message], ..Send::default() };
-        Item::Submit(Submit { send: Some(send), ..Submit::default() })
-    }
-
-    #[test]
-    fn batches_are_cut_by_their_bytes() {
-        let mut gathered: Vec<_> = [10, 10, 980, 200, 2_000, 10].map(submit).into();
-
-        let batches = cut(&mut gathered, 1_000);
-
-        let lengths: Vec<_> = batches.iter().map(Vec::len).collect();
-        assert_eq!(lengths, [2, 1, 1, 1, 1]);
-        assert!(gathered.is_empty());
-    }
 }

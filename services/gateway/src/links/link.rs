@@ -2,31 +2,33 @@
 
 use std::sync::Arc;
 
-use sotto_proto::messages::uplink::Item;
 use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+
+use super::Item;
 
 /// A stream that is attached. Once it is lost, it takes nothing more.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Link<I> {
     key: u64,
-    /// Submits and retracts that the replica takes before it has decided others.
+    /// Items for which the replica owes an outcome, that it takes before it has decided
+    /// others.
     credit: Semaphore,
-    items: mpsc::Sender<Item>,
+    items: mpsc::Sender<I>,
 }
 
 /// An item could not be put on a link at once. It comes back.
 #[derive(Debug)]
-pub(crate) enum TrySendError {
+pub(crate) enum TrySendError<I> {
     /// The link has no credit or no room now.
-    Full(Box<Item>),
+    Full(Box<I>),
     /// The link is lost.
-    Lost(Box<Item>),
+    Lost(Box<I>),
 }
 
-impl Link {
+impl<I: Item> Link<I> {
     /// `key` names the replica; `credit` and `queue` bound what it takes at once. The
     /// receiver has what was put on the link.
-    pub(crate) fn new(key: u64, credit: usize, queue: usize) -> (Arc<Self>, mpsc::Receiver<Item>) {
+    pub(crate) fn new(key: u64, credit: usize, queue: usize) -> (Arc<Self>, mpsc::Receiver<I>) {
         let (items, received) = mpsc::channel(queue);
         let credit = Semaphore::new(credit.min(Semaphore::MAX_PERMITS));
         (Arc::new(Self { key, credit, items }), received)
@@ -42,8 +44,8 @@ impl Link {
     }
 
     /// Puts an item on the link without waiting.
-    pub(crate) fn try_send(&self, item: Item) -> Result<(), TrySendError> {
-        let takes_credit = takes_credit(&item);
+    pub(crate) fn try_send(&self, item: I) -> Result<(), TrySendError<I>> {
+        let takes_credit = item.takes_credit();
         if takes_credit {
             match self.credit.try_acquire() {
                 Ok(permit) => permit.forget(),
@@ -64,9 +66,9 @@ impl Link {
 
     /// Puts an item on the link, once it has credit and room. Gives the item back
     /// where the link is lost by then.
-    pub(crate) async fn send(&self, item: Box<Item>) -> Result<(), Box<Item>> {
+    pub(crate) async fn send(&self, item: Box<I>) -> Result<(), Box<I>> {
         let mut credit = None;
-        if takes_credit(&item) {
+        if item.takes_credit() {
             match self.credit.acquire().await {
                 Ok(permit) => credit = Some(permit),
                 Err(_) => return Err(item),
@@ -83,8 +85,8 @@ impl Link {
         Ok(())
     }
 
-    /// The replica has decided a submit or a retract.
-    pub(super) fn give_back_credit(&self) {
+    /// The replica has decided an item that took credit.
+    pub(crate) fn give_back_credit(&self) {
         self.credit.add_permits(1);
     }
 
@@ -94,17 +96,12 @@ impl Link {
     }
 }
 
-/// Whether the replica owes an outcome for it.
-const fn takes_credit(item: &Item) -> bool {
-    matches!(item, Item::Submit(_) | Item::Retract(_))
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::{FutureExt as _, future::join_all};
-    use sotto_proto::messages::{Pull, Submit};
+    use sotto_proto::messages::{Pull, Submit, uplink::Item};
 
-    use super::*;
+    use super::{Link, TrySendError};
 
     fn submit(frame: u64) -> Item {
         Item::Submit(Submit { frame, ..Submit::default() })

@@ -19,23 +19,40 @@ use tokio::{
 };
 use tonic::codegen::http::{Uri, uri::Scheme};
 
-use super::Attachment;
+use super::LinkError;
+use crate::config::LinksConfig;
 
 /// A stream that lived this long ends without counting as a failure.
 const SOUND: Duration = Duration::from_secs(10);
 
-/// The names under which the messages replicas are found.
+/// What keeps a stream to a replica, for as long as it can.
+pub(crate) trait Attach: Send + Sync + 'static {
+    /// The role of the replicas.
+    const ROLE: &'static str;
+
+    /// What holds for all streams.
+    fn config(&self) -> &LinksConfig;
+
+    /// Attaches to a replica and serves the stream until it ends. Cancelled by being
+    /// dropped only where the process stops.
+    fn run(&self, replica: SocketAddr, key: u64) -> impl Future<Output = LinkError> + Send;
+}
+
+/// The names under which the replicas of a role are found.
 #[derive(Debug, Clone)]
 pub(crate) struct Replicas(Vec<(String, u16)>);
 
 /// The setting names no replicas.
 #[derive(Debug, thiserror::Error)]
-#[error("links.messages: `{0}` is not of the form http://host:port")]
-pub struct MalformedReplicas(String);
+#[error("links.{role}: `{url}` is not of the form http://host:port")]
+pub struct MalformedReplicas {
+    role: &'static str,
+    url: String,
+}
 
 impl Replicas {
-    /// Takes URLs of the form `http://host:port`.
-    pub(crate) fn parse(urls: &[String]) -> Result<Self, MalformedReplicas> {
+    /// Takes URLs of the form `http://host:port`. `role`: whose, for the error.
+    pub(crate) fn parse(role: &'static str, urls: &[String]) -> Result<Self, MalformedReplicas> {
         let parse = |url: &String| {
             let uri: Uri = url.parse().ok()?;
             let plain = uri.scheme() == Some(&Scheme::HTTP) && matches!(uri.path(), "" | "/");
@@ -43,9 +60,14 @@ impl Replicas {
             plain.then_some((host, uri.port_u16()?))
         };
         urls.iter()
-            .map(|url| parse(url).ok_or_else(|| MalformedReplicas(url.clone())))
+            .map(|url| parse(url).ok_or_else(|| MalformedReplicas { role, url: url.clone() }))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// Whether there are none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// All addresses. `None` where a name could not be looked up: what was known then
@@ -63,20 +85,20 @@ impl Replicas {
 }
 
 /// Keeps a stream attached to every replica until the process stops.
-pub(crate) async fn keep_attached(
+pub(crate) async fn keep_attached<A: Attach>(
     replicas: Replicas,
-    attachment: Arc<Attachment>,
+    attachment: Arc<A>,
     lifecycle: Lifecycle,
     mut rng: StdRng,
 ) {
     let stopped = lifecycle.stopped();
     let (known, _) = watch::channel(BTreeSet::new());
     let running = Arc::new(DashSet::new());
-    let mut look = tokio::time::interval(attachment.config.resolve_every);
+    let mut look = tokio::time::interval(attachment.config().resolve_every);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stopped.run_until_cancelled(look.tick()).await.is_some() {
         let Some(found) = replicas.resolve().await else {
-            tracing::warn!("the names of the messages replicas cannot be looked up");
+            tracing::warn!(role = A::ROLE, "the names of the replicas cannot be looked up");
             continue;
         };
         known.send_replace(found.clone());
@@ -101,29 +123,30 @@ pub(crate) async fn keep_attached(
 }
 
 /// Attaches to one replica again and again, for as long as its address is known.
-async fn keep_one(
+async fn keep_one<A: Attach>(
     address: SocketAddr,
-    attachment: Arc<Attachment>,
+    attachment: Arc<A>,
     known: watch::Receiver<BTreeSet<SocketAddr>>,
     mut rng: StdRng,
 ) {
     let key = key_of(address);
-    let mut pause = attachment.config.backoff_min;
+    let mut pause = attachment.config().backoff_min;
     let mut failures = 0_u32;
     while known.borrow().contains(&address) {
         let since = Instant::now();
         let error = attachment.run(address, key).await;
         if since.elapsed() >= SOUND {
-            pause = attachment.config.backoff_min;
+            pause = attachment.config().backoff_min;
             failures = 0;
         }
         failures = failures.saturating_add(1);
         // A replica that stays away is not worth a line at each attempt.
         if failures.is_power_of_two() {
-            tracing::warn!(error = chain(&error), failures, "no link to a replica");
+            let error = chain(&error);
+            tracing::warn!(role = A::ROLE, error, failures, "no link to a replica");
         }
         tokio::time::sleep(pause.mul_f64(rng.random_range(0.5..1.0))).await;
-        pause = (pause * 2).min(attachment.config.backoff_max);
+        pause = (pause * 2).min(attachment.config().backoff_max);
     }
 }
 
@@ -138,7 +161,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Replicas, MalformedReplicas> {
-        Replicas::parse(&[url.to_owned()])
+        Replicas::parse("messages", &[url.to_owned()])
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
-use sotto_proto::socket::{ClientFrame, Deliver, Envelope, ServerFrame, server_frame};
+use sotto_proto::socket::{
+    ClientFrame, Deliver, Envelope, GroupDeliver, ServerFrame, server_frame,
+};
 
 use crate::transport::wire::{self, Opcode};
 
@@ -93,6 +95,34 @@ struct StoredFrame {
 struct StoredDeliver {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     envelopes: Vec<Bytes>,
+}
+
+/// The same for `ServerFrame { group_deliver }`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredGroupFrame {
+    #[prost(bytes = "bytes", optional, tag = "15")]
+    deliver: Option<Bytes>,
+}
+
+/// Adds a frame with an encoded `GroupDeliver` to `out`, in the binary form. Gives where in
+/// that the `GroupDeliver` begins.
+pub(crate) fn encode_group_deliver(encoded: &Bytes, out: &mut BytesMut) -> usize {
+    encode_proto(&StoredGroupFrame { deliver: Some(encoded.clone()) }, out);
+    out.len() - encoded.len()
+}
+
+/// The frame with an encoded `GroupDeliver`. Nothing where it cannot be decoded.
+pub(crate) fn decode_group_deliver(encoded: Bytes) -> Option<ServerFrame> {
+    match GroupDeliver::decode(encoded) {
+        Ok(deliver) => {
+            let body = Some(server_frame::Body::GroupDeliver(deliver));
+            Some(ServerFrame { in_reply_to: 0, body })
+        }
+        Err(error) => {
+            tracing::error!(%error, "entries of a group cannot be decoded");
+            None
+        }
+    }
 }
 
 fn encode_proto(message: &impl prost::Message, out: &mut BytesMut) {

@@ -67,22 +67,34 @@ impl<T: Transport> Session<T> {
     /// Says what there is to say, gives up what the socket held, and lets go of it.
     pub(super) async fn finish(self, ending: Ending) {
         let Self {
-            gateway, registered, mut socket, mut outbox, line, ticket, tally, encoding, ..
+            gateway,
+            registered,
+            mut socket,
+            mut outbox,
+            line,
+            membership,
+            ticket,
+            tally,
+            encoding,
+            ..
         } = self;
         let handle = registered.handle();
         // The audit no longer writes its place anew. The registry has it until all is
         // done, since a drain waits for that.
         registered.leave();
+        drop(membership);
 
-        let wire = match ending {
-            Ending::Ours(_) | Ending::Peer => outbox.take(),
-            Ending::Abandoned(_) | Ending::Lost => None,
-        };
         let take_leave = async {
-            if let Some(wire) = wire
-                && socket.write(wire).await.is_ok()
-                && matches!(ending, Ending::Ours(_))
+            if matches!(ending, Ending::Abandoned(_) | Ending::Lost) {
+                return;
+            }
+            let mut written = Ok(());
+            while let Some(wire) = outbox.take()
+                && written.is_ok()
             {
+                written = socket.write(wire).await;
+            }
+            if written.is_ok() && matches!(ending, Ending::Ours(_)) {
                 // A connection that ends with bytes unread is reset, and the Close frame
                 // may be lost with it. So the peer closes first, if it can.
                 closed_by_peer(&mut socket).await;

@@ -9,7 +9,7 @@ use super::{
     line::Line,
     task::Session,
 };
-use crate::transport::Transport;
+use crate::{groups::line::GroupLine, transport::Transport};
 
 impl<T: Transport> Session<T> {
     pub(super) async fn verify(&mut self, in_reply_to: u64, token: &str) -> Result<(), Ending> {
@@ -61,12 +61,18 @@ impl<T: Transport> Session<T> {
     }
 
     pub(super) async fn admit(&mut self, identity: &Identity) -> Result<(), Ending> {
-        let Self { gateway, registered, socket, line, .. } = self;
+        let Self { gateway, registered, socket, line, group_line, .. } = self;
         let handle = registered.handle();
         *line = Some(Line::new(
             handle.connection,
             identity,
             gateway.links.clone(),
+            gateway.meters.clone(),
+        ));
+        *group_line = Some(GroupLine::new(
+            handle.connection,
+            identity.device,
+            gateway.groups.links().clone(),
             gateway.meters.clone(),
         ));
         let claim = gateway.admission.admit(handle, identity.device, || socket.has_left());

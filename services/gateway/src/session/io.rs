@@ -1,15 +1,19 @@
 //! What goes into a session and what comes out of it: plain values, no socket.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sotto_ids::{DeviceAddress, EnvelopeId};
 use sotto_proto::{
+    groups,
     messages::outcome,
-    socket::{ClientFrame, QueueOverflow, Retract, Send, ServerFrame},
+    socket::{
+        ClientFrame, GroupCursor, GroupHead, GroupSend, QueueOverflow, Retract, Send, ServerFrame,
+    },
 };
 
 use super::close::CloseCode;
+use crate::groups::{Broadcast, Group};
 
 /// Something happens to a session.
 #[derive(Debug)]
@@ -84,6 +88,29 @@ pub(crate) enum Event {
         one_time_ec: u32,
         /// Kyber keys left.
         one_time_kyber: u32,
+    },
+    /// A send to a group has been decided.
+    GroupOutcome {
+        /// The frame that it came in.
+        frame: u64,
+        /// The decision.
+        result: groups::outcome::Result,
+    },
+    /// Entries of a group's log have just become durable.
+    Broadcast(Arc<Broadcast>),
+    /// Entries of a group's log may not come: the device has to look where it ends.
+    GroupBehind(Arc<Group>),
+    /// Where the logs of groups end.
+    GroupHeads {
+        /// The groups.
+        heads: Vec<GroupHead>,
+        /// They are all groups of the device.
+        complete: bool,
+    },
+    /// The stock of one-time KeyPackages is low.
+    KeyPackagesLow {
+        /// How many are left.
+        key_packages: u32,
     },
     /// The time of an [`Action::WakeAt`] has come.
     Tick,
@@ -208,6 +235,19 @@ pub(crate) enum Action {
         /// Envelopes at most.
         limit: u32,
     },
+    /// Have the socket told what happens in the groups of its device.
+    EnterGroups,
+    /// Hand a send to the groups service. Answered by [`Event::GroupOutcome`].
+    GroupSubmit {
+        /// What the outcome carries back.
+        frame: u64,
+        /// The send.
+        send: GroupSend,
+    },
+    /// Hand acknowledgements to the groups service. Not answered.
+    GroupAcknowledge(Vec<GroupCursor>),
+    /// Write entries of a group's log.
+    Broadcast(Arc<Broadcast>),
     /// Send [`Event::Tick`] at this time, or a little after it.
     WakeAt(u64),
     /// Close. Nothing follows.

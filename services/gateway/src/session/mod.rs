@@ -10,6 +10,7 @@ mod entering;
 pub(crate) mod identify;
 mod intake;
 pub(crate) mod io;
+pub(crate) mod lane;
 pub(crate) mod line;
 pub(crate) mod machine;
 mod outbox;

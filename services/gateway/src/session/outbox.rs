@@ -1,5 +1,7 @@
 //! What a socket is about to write, as it goes over the wire.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use sotto_ids::limits::MAX_FRAME_BYTES;
 use sotto_proto::socket::ServerFrame;
@@ -10,6 +12,10 @@ use crate::transport::wire::{self, Opcode};
 /// When what has gathered is worth a write of its own.
 const ENOUGH: usize = 64 * 1024;
 
+/// Frames that many sockets share are copied below this length, where others have gathered
+/// already: a write more would cost more.
+const COPIED_BELOW: usize = 4 * 1024;
+
 /// Room in a frame beside its envelopes.
 const FRAME_OVERHEAD: usize = 64;
 
@@ -19,6 +25,8 @@ const FRAME_OVERHEAD: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     encoding: Encoding,
+    /// What goes before `wire`, each piece by itself.
+    pieces: VecDeque<Bytes>,
     wire: BytesMut,
     envelopes: Vec<Bytes>,
     envelopes_cost: usize,
@@ -29,6 +37,7 @@ impl Outbox {
     pub(crate) fn new(encoding: Encoding) -> Self {
         Self {
             encoding,
+            pieces: VecDeque::new(),
             wire: BytesMut::new(),
             envelopes: Vec::new(),
             envelopes_cost: 0,
@@ -49,6 +58,21 @@ impl Outbox {
         }
         self.envelopes_cost += cost;
         self.envelopes.push(encoded);
+    }
+
+    /// A frame as it goes over the wire, which other sockets write too.
+    pub(crate) fn shared(&mut self, wire: Bytes) {
+        self.finish_deliver();
+        self.frames += 1;
+        let first = self.pieces.is_empty() && self.wire.is_empty();
+        if !first && wire.len() < COPIED_BELOW {
+            self.wire.extend_from_slice(&wire);
+            return;
+        }
+        if !self.wire.is_empty() {
+            self.pieces.push_back(std::mem::take(&mut self.wire).freeze());
+        }
+        self.pieces.push_back(wire);
     }
 
     pub(crate) fn ping(&mut self) {
@@ -76,12 +100,17 @@ impl Outbox {
 
     /// Whether to write before gathering more.
     pub(crate) fn is_enough(&self) -> bool {
-        self.wire.len() + self.envelopes_cost >= ENOUGH
+        let pieces: usize = self.pieces.iter().map(Bytes::len).sum();
+        pieces + self.wire.len() + self.envelopes_cost >= ENOUGH
     }
 
-    /// All that has gathered.
+    /// What has gathered: piece by piece, until there is nothing.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
         self.finish_deliver();
+        if let Some(piece) = self.pieces.pop_front() {
+            return Some(piece);
+        }
+        self.pieces.shrink_to_fit();
         // A new buffer each time: what is kept for a socket between writes is nothing.
         (!self.wire.is_empty()).then(|| std::mem::take(&mut self.wire).freeze())
     }
@@ -148,6 +177,34 @@ mod tests {
         assert_eq!(written(&mut outbox), [2, 0, 1]);
         assert_eq!(outbox.take_count(), 3);
         assert_eq!(outbox.take(), None);
+    }
+
+    #[test]
+    fn what_sockets_share_keeps_its_place_and_its_memory() {
+        let shared = |bytes: usize| {
+            let mut wire = BytesMut::new();
+            wire::header(Opcode::Binary, bytes, &mut wire);
+            wire.resize(wire.len() + bytes, 7);
+            wire.freeze()
+        };
+        let (small, large) = (shared(10), shared(2 * COPIED_BELOW));
+        let mut outbox = Outbox::new(Encoding::Proto);
+        for wire in [&small, &large] {
+            outbox.shared(wire.clone());
+            assert_eq!(outbox.take().unwrap().as_ptr(), wire.as_ptr());
+            assert_eq!(outbox.take(), None);
+        }
+
+        outbox.deliver(envelope(10));
+        outbox.shared(small.clone());
+        outbox.shared(large.clone());
+        outbox.shared(small.clone());
+        let pieces: Vec<_> = std::iter::from_fn(|| outbox.take()).collect();
+
+        assert_eq!(pieces.len(), 3);
+        assert!(pieces[0].ends_with(&small) && pieces[0].len() > small.len());
+        assert_eq!((pieces[1].as_ptr(), &pieces[2]), (large.as_ptr(), &small));
+        assert_eq!(outbox.take_count(), 6);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sotto_kit::clock::millis;
 use sotto_proto::{
+    groups,
     messages::outcome,
     socket::{Error, ServerFrame, server_frame},
 };
@@ -20,22 +21,31 @@ pub(crate) const fn frame(in_reply_to: u64, body: server_frame::Body) -> ServerF
 
 /// The outcome of a send that could not be handed on.
 pub(crate) fn unavailable() -> outcome::Result {
-    outcome::Result::Error(Error {
+    outcome::Result::Error(unavailable_error())
+}
+
+/// The same of a send to a group.
+pub(crate) fn group_unavailable() -> groups::outcome::Result {
+    groups::outcome::Result::Error(unavailable_error())
+}
+
+fn unavailable_error() -> Error {
+    Error {
         reason: "unavailable".to_owned(),
         detail: "the service could not complete the request".to_owned(),
         retry_after_ms: RETRY_AFTER_MS,
         server_time_ms: 0,
-    })
+    }
 }
 
-/// The outcome of a send beyond what its device, or its app, may send.
-pub(crate) fn rate_limited(retry_after: Duration) -> outcome::Result {
-    outcome::Result::Error(Error {
+/// What answers a send beyond what its device, or its app, may send.
+pub(crate) fn rate_limited(retry_after: Duration) -> Error {
+    Error {
         reason: "rate_limited".to_owned(),
         detail: "this device, or its app, sends too much".to_owned(),
         retry_after_ms: saturate(millis(retry_after)).max(1),
         server_time_ms: 0,
-    })
+    }
 }
 
 pub(super) const fn reply(in_reply_to: u64, body: server_frame::Body) -> Action {

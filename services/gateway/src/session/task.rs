@@ -10,7 +10,11 @@ use std::{future::pending, sync::Arc};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use sotto_kit::limits::{Allowance, Class};
-use sotto_proto::messages::uplink::Item;
+use sotto_proto::{
+    groups,
+    messages::{self, uplink::Item},
+    socket::Error,
+};
 use tokio::time::timeout;
 
 use super::{
@@ -27,6 +31,7 @@ use super::{
 use crate::{
     entrance::Opening,
     gateway::Gateway,
+    groups::{Broadcast, Membership, line::GroupLine},
     mailbox::Mailbox,
     metrics,
     registry::{Handle, Registered},
@@ -49,8 +54,12 @@ pub(crate) struct Session<T> {
     pub(super) outbox: Outbox,
     /// From when its device is known.
     pub(super) line: Option<Line>,
-    /// What the device may still send before its limits are looked at.
+    pub(super) group_line: Option<GroupLine>,
+    /// What the device may still send before its limits are looked at; and what to groups.
     allowance: Allowance,
+    group_allowance: Allowance,
+    /// From when it is told of its groups.
+    pub(super) membership: Option<Membership>,
     /// What the device may resume with.
     pub(super) ticket: Option<TicketKey>,
     /// Until the first page of its queue is here.
@@ -63,6 +72,7 @@ enum Wake {
     Mail,
     Heard(Result<Incoming, Broken>),
     Room(Result<(), Box<Item>>),
+    GroupRoom(Result<(), Box<groups::uplink::Item>>),
     Gone,
 }
 
@@ -90,11 +100,15 @@ impl<T: Transport> Session<T> {
                 mailbox,
                 phase,
                 now_ms: gateway.clock.now_ms(),
+                groups: gateway.has_groups,
             }),
             actions: Actions::new(),
             outbox: Outbox::new(encoding),
             line: None,
+            group_line: None,
             allowance: Allowance::default(),
+            group_allowance: Allowance::default(),
+            membership: None,
             ticket: None,
             opening,
             tally: Tally::start(),
@@ -127,6 +141,12 @@ impl<T: Transport> Session<T> {
                         self.step(Input::Event(event));
                     }
                 }
+                Wake::GroupRoom(sent) => {
+                    let failed = self.group_line.as_mut().map(|line| line.go_on(sent));
+                    for event in failed.into_iter().flatten() {
+                        self.step(Input::Event(event));
+                    }
+                }
                 Wake::Gone => return Err(Ending::Lost),
             }
         }
@@ -134,7 +154,7 @@ impl<T: Transport> Session<T> {
 
     async fn wake(&mut self) -> Wake {
         let reads = self.reads();
-        let Self { registered, socket, line, .. } = self;
+        let Self { registered, socket, line, group_line, .. } = self;
         let mailbox = &registered.handle().mailbox;
         let peer = async {
             if reads {
@@ -150,20 +170,35 @@ impl<T: Transport> Session<T> {
                 None => pending().await,
             }
         };
+        let group_room = async {
+            match group_line {
+                Some(line) => Wake::GroupRoom(line.room().await),
+                None => pending().await,
+            }
+        };
         tokio::select! {
             () = mailbox.arrived() => Wake::Mail,
             wake = peer => wake,
             wake = room => wake,
+            wake = group_room => wake,
         }
     }
 
     fn reads(&self) -> bool {
-        !self.line.as_ref().is_some_and(Line::is_full) && self.machine.wants_frames()
+        !self.line.as_ref().is_some_and(Line::is_full)
+            && !self.group_line.as_ref().is_some_and(GroupLine::is_full)
+            && self.machine.wants_frames()
     }
 
     pub(super) fn step(&mut self, input: Input) {
-        if matches!(input, Input::Event(Event::Page(_))) {
-            self.opening = None;
+        match &input {
+            Input::Event(Event::Page(_)) => self.opening = None,
+            Input::Event(Event::GroupOutcome { frame, .. }) => {
+                if let Some(line) = &mut self.group_line {
+                    line.decided(*frame);
+                }
+            }
+            _ => {}
         }
         self.machine.step(input, self.gateway.clock.now_ms(), &mut self.actions);
     }
@@ -277,6 +312,27 @@ impl<T: Transport> Session<T> {
                 Action::Pull { in_flight, limit } => {
                     self.put(|asker| asker.pull(&in_flight, limit));
                 }
+                Action::EnterGroups => {
+                    if let Some(line) = &self.line {
+                        let handle = self.registered.handle();
+                        self.membership = Some(self.gateway.groups.enter(handle, line.device()));
+                    }
+                }
+                Action::GroupSubmit { frame, send } => {
+                    if self.group_allowance.spend(1) || Box::pin(self.may_group_send(frame)).await {
+                        self.tally.sent += 1;
+                        let line = self.group_line.as_mut();
+                        if let Some(answer) = line.and_then(|line| line.submit(frame, send)) {
+                            self.step(Input::Event(answer));
+                        }
+                    }
+                }
+                Action::GroupAcknowledge(cursors) => {
+                    if let Some(line) = &mut self.group_line {
+                        line.acknowledge(cursors);
+                    }
+                }
+                Action::Broadcast(broadcast) => self.broadcast(&broadcast),
                 Action::WakeAt(at_ms) => {
                     self.gateway.wheel.wake_at(self.registered.handle().connection, at_ms);
                 }
@@ -292,27 +348,59 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
-    /// Whether the device may send one more, as it and its app are limited over all of
-    /// their sockets. The socket is not read meanwhile. If not, the frame is answered.
+    /// Writes what other sockets write too. Where that cannot be, the device is told to look.
+    fn broadcast(&mut self, broadcast: &Broadcast) {
+        match broadcast.wire(self.encoding) {
+            Some(wire) => {
+                self.gateway.meters.group_deliveries.increment(1);
+                self.outbox.shared(wire);
+            }
+            None => self.step(Input::Event(Event::GroupBehind(broadcast.group().clone()))),
+        }
+    }
+
+    /// Whether the device may send one more. If not, the frame is answered.
     async fn may_send(&mut self, frame: u64) -> bool {
-        let Some(line) = &self.line else {
-            return false;
-        };
-        let limits = &*self.gateway.limits;
-        let (batch, device) = (limits.socket_batch(), line.device());
-        match Allowance::ask(batch, Class::Send, device, line.app(), limits).await {
+        match self.ask_limits(Class::Send).await {
             Ok(granted) => {
                 self.allowance.add(granted);
                 self.allowance.spend(1)
             }
-            Err(limited) => {
-                let now_ms = self.gateway.clock.now_ms();
-                let wait = self.machine.put_off_for(limited.retry_after, now_ms);
-                let result = rate_limited(wait);
+            Err(error) => {
+                let result = messages::outcome::Result::Error(error);
                 self.step(Input::Event(Event::Outcome { frame, result }));
                 false
             }
         }
+    }
+
+    /// The same to a group.
+    async fn may_group_send(&mut self, frame: u64) -> bool {
+        match self.ask_limits(Class::GroupSend).await {
+            Ok(granted) => {
+                self.group_allowance.add(granted);
+                self.group_allowance.spend(1)
+            }
+            Err(error) => {
+                let result = groups::outcome::Result::Error(error);
+                self.step(Input::Event(Event::GroupOutcome { frame, result }));
+                false
+            }
+        }
+    }
+
+    /// How many more the device may send, as it and its app are limited over all of their
+    /// sockets. The socket is not read meanwhile.
+    async fn ask_limits(&mut self, class: Class) -> Result<u32, Error> {
+        let Some(line) = &self.line else {
+            return Ok(0);
+        };
+        let limits = &*self.gateway.limits;
+        let (batch, device) = (limits.socket_batch(), line.device());
+        Allowance::ask(batch, class, device, line.app(), limits).await.map_err(|limited| {
+            let now_ms = self.gateway.clock.now_ms();
+            rate_limited(self.machine.put_off_for(limited.retry_after, now_ms))
+        })
     }
 
     fn put(&mut self, item: impl FnOnce(&Asker) -> Item) {
@@ -324,10 +412,14 @@ impl<T: Transport> Session<T> {
     /// Writes what has gathered. Waits for a slow peer, but not for ever, and not for
     /// a peer whose socket is to end.
     async fn flush(&mut self) -> Result<(), Ending> {
-        let Some(wire) = self.outbox.take() else {
-            return Ok(());
-        };
+        while let Some(wire) = self.outbox.take() {
+            self.write(wire).await?;
+        }
         self.gateway.meters.frames_out.increment(self.outbox.take_count());
+        Ok(())
+    }
+
+    async fn write(&mut self, wire: Bytes) -> Result<(), Ending> {
         let write = timeout(self.gateway.session.write_timeout, self.socket.write(wire));
         tokio::select! {
             biased;

@@ -1,7 +1,7 @@
 //! What a session wants from the messages service, as the stream carries it.
 
 use bytes::Bytes;
-use sotto_ids::{ConnectionId, EnvelopeId};
+use sotto_ids::{ConnectionId, DeviceAddress, EnvelopeId};
 use sotto_proto::{
     messages::{self, Acknowledge, DeviceRef, Pull, Submit, uplink::Item},
     socket::{Retract, Send},
@@ -13,6 +13,7 @@ use super::io::Identity;
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
     connection: ConnectionId,
+    address: DeviceAddress,
     device: DeviceRef,
     app: String,
 }
@@ -23,7 +24,12 @@ impl Asker {
             account: Bytes::copy_from_slice(identity.device.account.as_bytes()),
             device: identity.device.device.into(),
         };
-        Self { connection, device, app: identity.app.clone() }
+        Self { connection, address: identity.device, device, app: identity.app.clone() }
+    }
+
+    /// Who asks.
+    pub(crate) const fn address(&self) -> DeviceAddress {
+        self.address
     }
 
     /// The app that the device's token was bought with.

@@ -110,6 +110,7 @@ async fn gateway(config: &Config, context: &Context, redis: Redis) -> anyhow::Re
         places,
         keys: grpc::channel(&config.links.keys)?,
         messages: config.links.messages.clone(),
+        groups: config.links.groups.clone(),
     };
     Ok(sotto_gateway::build(context.clone(), neighbours, config.gateway.clone()).await?)
 }

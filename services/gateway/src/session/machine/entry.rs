@@ -111,6 +111,7 @@ impl Machine {
         };
         self.state = State::Serving;
         let session = &self.setup.session;
+        let features = self.setup.groups.then(|| "groups".to_owned()).into_iter().collect();
         let hello = Hello {
             connection: self.setup.connection.to_string(),
             heartbeat_ms: saturate(millis(session.heartbeat)),
@@ -118,7 +119,7 @@ impl Machine {
             token_expires_at_ms: identity.token_expires_at_ms,
             max_unacked: saturate(session.max_unacked as u64),
             max_frame_bytes: saturate(limits::MAX_FRAME_BYTES as u64),
-            features: Vec::new(),
+            features,
             resume_ticket: ticket
                 .map(|ticket| Bytes::copy_from_slice(&ticket.0))
                 .unwrap_or_default(),
@@ -126,5 +127,8 @@ impl Machine {
         };
         out.push_back(reply(self.hello_to, server_frame::Body::Hello(hello)));
         self.intake.start(now_ms, out);
+        if self.setup.groups {
+            out.push_back(Action::EnterGroups);
+        }
     }
 }

@@ -8,10 +8,11 @@
 //!      └──────────────────► closed ◄────────────────┘
 //! ```
 //!
-//! `entry` is how a device gets in, `requests` what it may ask for once it is, `leaving`
-//! how it is sent away.
+//! `entry` is how a device gets in, `requests` and `groups` what it may ask for once it is,
+//! `leaving` how it is sent away.
 
 mod entry;
+mod groups;
 mod leaving;
 mod requests;
 
@@ -19,7 +20,9 @@ use std::{ops::Range, sync::Arc};
 
 use sotto_ids::ConnectionId;
 use sotto_kit::clock::millis;
-use sotto_proto::socket::{ClientFrame, Goodbye, PrekeysLow, client_frame, server_frame};
+use sotto_proto::socket::{
+    ClientFrame, Goodbye, KeyPackagesLow, PrekeysLow, client_frame, server_frame,
+};
 
 use self::leaving::Leaving;
 use super::{
@@ -46,6 +49,8 @@ pub(crate) struct Setup {
     /// Random, from the whole range: where in each period this socket has its turn.
     pub(crate) phase: u32,
     pub(crate) now_ms: u64,
+    /// Whether there is a groups service.
+    pub(crate) groups: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,10 +192,10 @@ impl Machine {
             Some(client_frame::Body::Send(send)) => self.submit(id, send, now_ms, out),
             Some(client_frame::Body::Retract(retract)) => self.retract(id, retract, now_ms, out),
             Some(client_frame::Body::Ack(ack)) => self.acknowledge(id, &ack, now_ms, out),
+            Some(client_frame::Body::GroupSend(send)) => self.group_send(id, send, now_ms, out),
+            Some(client_frame::Body::GroupAck(ack)) => groups::acknowledge(id, ack, out),
             // A later version of the protocol, perhaps: the socket goes on.
-            Some(client_frame::Body::GroupSend(_) | client_frame::Body::GroupAck(_)) | None => {
-                out.push_back(error(id, "unknown_frame", "the frame has no known body"));
-            }
+            None => out.push_back(error(id, "unknown_frame", "the frame has no known body")),
         }
     }
 
@@ -211,6 +216,18 @@ impl Machine {
             Event::PrekeysLow { one_time_ec, one_time_kyber } => {
                 let body = PrekeysLow { one_time_ec, one_time_kyber };
                 out.push_back(reply(0, server_frame::Body::PrekeysLow(body)));
+            }
+            Event::GroupOutcome { frame, result } => self.group_outcome(frame, result, out),
+            Event::Broadcast(broadcast) => {
+                if self.state == State::Serving {
+                    out.push_back(Action::Broadcast(broadcast));
+                }
+            }
+            Event::GroupBehind(group) => self.group_heads(vec![group.head()], false, out),
+            Event::GroupHeads { heads, complete } => self.group_heads(heads, complete, out),
+            Event::KeyPackagesLow { key_packages } => {
+                let body = KeyPackagesLow { key_packages };
+                out.push_back(reply(0, server_frame::Body::KeyPackagesLow(body)));
             }
             Event::Drain { reconnect_after_ms } => {
                 self.leave(reconnect_after_ms, now_ms, out);

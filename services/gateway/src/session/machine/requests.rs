@@ -41,7 +41,7 @@ impl Machine {
     }
 
     /// Whether one more is within the pace that a socket has, and if so counts it.
-    fn may_send(&mut self, frame: u64, now_ms: u64, out: &mut Actions) -> bool {
+    pub(super) fn may_send(&mut self, frame: u64, now_ms: u64, out: &mut Actions) -> bool {
         let wait = match self.put_off(now_ms) {
             Some(left) => left,
             None => match self.sends.take(now_ms) {

@@ -3,6 +3,7 @@
 mod acknowledging;
 mod authentication;
 mod ending;
+mod groups;
 mod live;
 mod pacing;
 mod pulling;
@@ -111,6 +112,11 @@ fn refusal(reason: &'static str, close: CloseCode) -> Refusal {
 
 impl Script {
     fn new() -> Self {
+        Self::of(false)
+    }
+
+    /// A machine where there is a groups service, or none.
+    fn of(groups: bool) -> Self {
         let config = defaults();
         let machine = Machine::new(Setup {
             connection: ConnectionId(9),
@@ -118,6 +124,7 @@ impl Script {
             mailbox: config.mailbox,
             phase: u32::MAX / 2,
             now_ms: START_MS,
+            groups,
         });
         Self { machine, now_ms: START_MS, wake_at_ms: None }
     }
@@ -217,6 +224,10 @@ fn names(actions: &[Action]) -> Vec<&'static str> {
                 Some(Body::Goodbye(_)) => "goodbye",
                 Some(Body::Retracted(_)) => "retracted",
                 Some(Body::QueueOverflow(_)) => "queue_overflow",
+                Some(Body::GroupAccepted(_)) => "group_accepted",
+                Some(Body::GroupStale(_)) => "group_stale",
+                Some(Body::GroupHeads(_)) => "group_heads",
+                Some(Body::KeyPackagesLow(_)) => "key_packages_low",
                 _ => "other",
             },
             Action::Deliver(_) => "deliver",
@@ -230,6 +241,10 @@ fn names(actions: &[Action]) -> Vec<&'static str> {
             Action::Submit { .. } => "submit",
             Action::Acknowledge(_) => "acknowledge",
             Action::Pull { .. } => "pull",
+            Action::EnterGroups => "enter_groups",
+            Action::GroupSubmit { .. } => "group_submit",
+            Action::GroupAcknowledge(_) => "group_acknowledge",
+            Action::Broadcast(_) => "broadcast",
             Action::WakeAt(_) => "wake",
             Action::Close(_) => "close",
         })

@@ -129,6 +129,7 @@ impl TestGateway {
             redis: redis.clone(),
             keys: keys.serve().await,
             messages: replicas.iter().map(|replica| replica.url()).collect(),
+            groups: Vec::new(),
         };
         let parts = sotto_gateway::build(context, neighbours, config).await.unwrap();
 
