@@ -1,10 +1,16 @@
 //! The section `[groups]`. Defaults, units and bounds stand in `config.default.toml`, beside
 //! each setting.
 
+mod delivery;
+
 use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sotto_kit::config::{ByteSize, Secret, Validate, require};
+
+pub use self::delivery::{
+    AcksConfig, GatewaysConfig, LogConfig, RosterConfig, SendsConfig, SweepConfig,
+};
 
 /// The section `[groups]` with its defaults, to be the first layer of a configuration.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
@@ -21,6 +27,18 @@ pub struct GroupsConfig {
     pub devices: DevicesConfig,
     /// How Welcomes are fetched.
     pub welcomes: WelcomesConfig,
+    /// How gateways are served.
+    pub gateways: GatewaysConfig,
+    /// How messages become entries of logs.
+    pub sends: SendsConfig,
+    /// How it is remembered who is in a group.
+    pub roster: RosterConfig,
+    /// How cursors are moved.
+    pub acks: AcksConfig,
+    /// How logs are read, and how long they are kept.
+    pub log: LogConfig,
+    /// How devices are found that are none of their accounts any more.
+    pub sweep: SweepConfig,
 }
 
 /// The section `[groups.commits]`.
@@ -62,6 +80,9 @@ pub struct WelcomesConfig {
 }
 
 const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
 const KIB: usize = 1024;
 
@@ -80,6 +101,13 @@ impl Validate for GroupsConfig {
         check.lasts("devices.timeout", self.devices.timeout, &(100 * MS..=MINUTE));
 
         check.within("welcomes.page", &self.welcomes.page, &(1..=500));
+
+        self.gateways.check(&mut check);
+        self.sends.check(&mut check);
+        self.roster.check(&mut check);
+        self.acks.check(&mut check);
+        self.log.check(&mut check);
+        self.sweep.check(&mut check);
     }
 }
 

@@ -7,15 +7,15 @@ use uuid::Uuid;
 use super::{bigint, from_bigint, generation};
 use crate::domain::Epoch;
 
-struct Row {
-    seq: i64,
-    kind: i16,
-    generation: i64,
-    epoch: i64,
-    message: Vec<u8>,
-    client_msg_id: Option<Uuid>,
-    server_time_ms: i64,
-    sealed_metadata: Option<Vec<u8>>,
+pub(super) struct Row {
+    pub(super) seq: i64,
+    pub(super) kind: i16,
+    pub(super) generation: i64,
+    pub(super) epoch: i64,
+    pub(super) message: Vec<u8>,
+    pub(super) client_msg_id: Option<Uuid>,
+    pub(super) server_time_ms: i64,
+    pub(super) sealed_metadata: Option<Vec<u8>>,
 }
 
 impl From<Row> for GroupEntry {
@@ -77,34 +77,6 @@ pub(crate) async fn insert(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// The entries after `after` up to and including `until`, oldest first.
-pub(crate) async fn list_after(
-    group: GroupId,
-    after: u64,
-    until: u64,
-    limit: u32,
-    db: impl PgExecutor<'_>,
-) -> sqlx::Result<Vec<GroupEntry>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"
-        SELECT seq, kind, generation, epoch, message, client_msg_id, server_time_ms,
-               sealed_metadata
-        FROM groups.log
-        WHERE group_id = $1 AND seq > $2 AND seq <= $3
-        ORDER BY seq
-        LIMIT $4
-        "#,
-        group.as_uuid(),
-        bigint(after),
-        bigint(until),
-        i64::from(limit),
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(GroupEntry::from).collect())
 }
 
 /// The entries that are no message and were made in `from` or later, up to and including

@@ -1,9 +1,14 @@
 //! The schema `groups`: SQL, one file a table, one statement a function.
 
+pub(crate) mod append;
+pub(crate) mod cursors;
+pub(crate) mod expiry;
 pub(crate) mod groups;
 pub(crate) mod log;
 pub(crate) mod members;
+pub(crate) mod read;
 pub(crate) mod states;
+pub(crate) mod sweep;
 pub(crate) mod trees;
 pub(crate) mod welcomes;
 
