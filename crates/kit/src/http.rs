@@ -111,15 +111,21 @@ impl Fault for HttpError {
 /// Makes the framework's extractors answer with problem documents, and bounds bodies.
 pub fn configure(app: &mut web::ServiceConfig, max_body_bytes: usize) {
     app.app_data(web::PayloadConfig::new(max_body_bytes))
-        .app_data(web::JsonConfig::default().limit(max_body_bytes).error_handler(
-            move |error, _: &HttpRequest| problem(json_error(&error, max_body_bytes)),
-        ))
+        .app_data(json_config(max_body_bytes))
         .app_data(web::PathConfig::default().error_handler(|error, _: &HttpRequest| {
             problem(HttpError::MalformedPath(error.to_string()))
         }))
         .app_data(web::QueryConfig::default().error_handler(|error, _: &HttpRequest| {
             problem(HttpError::MalformedQuery(error.to_string()))
         }));
+}
+
+/// JSON bodies of at most so many bytes, for a route whose bodies are of another size than
+/// others.
+pub fn json_config(max_body_bytes: usize) -> web::JsonConfig {
+    web::JsonConfig::default()
+        .limit(max_body_bytes)
+        .error_handler(move |error, _: &HttpRequest| problem(json_error(&error, max_body_bytes)))
 }
 
 /// The answer where no route fits.

@@ -12,8 +12,8 @@ mod schemas;
 pub use self::{
     complete::complete,
     schemas::{
-        AccountId, AccountName, AccountUuid, Base64, DeviceId, Handle, KeyId, LinkId, Octets,
-        PublicName, Uuid7,
+        AccountId, AccountName, AccountUuid, Base64, DeviceId, GroupId, Handle, KeyId, LinkId,
+        Octets, PublicName, Uuid7,
     },
 };
 

@@ -69,6 +69,14 @@ pub enum GroupsError {
         /// In bytes.
         most: usize,
     },
+    /// The request has more of something than it may.
+    #[error("a request has at most {most} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most that it may have.
+        most: usize,
+    },
     /// Users of the caller's app may not add this account.
     #[error("users of the caller's app may not add an account that is added")]
     NotInteroperable,
@@ -190,7 +198,8 @@ impl Fault for GroupsError {
             | Self::GroupInfoMismatch
             | Self::WelcomeMismatch
             | Self::GroupFull { .. }
-            | Self::TooLarge { .. } => Code::InvalidInput,
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. } => Code::InvalidInput,
             Self::LogExpired | Self::TreeGone => Code::Gone,
             Self::Busy | Self::KeysAway | Self::CutOff(_) | Self::Unfinished(_) => {
                 Code::Unavailable
@@ -215,6 +224,7 @@ impl Fault for GroupsError {
             Self::WelcomeMismatch => "welcome_mismatch",
             Self::GroupFull { .. } => "group_full",
             Self::TooLarge { .. } => "too_large",
+            Self::TooMany { .. } => "too_many",
             Self::NotInteroperable => "not_interoperable",
             Self::LogExpired => "log_expired",
             Self::TreeGone => "tree_gone",

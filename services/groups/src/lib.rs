@@ -24,24 +24,45 @@
 
 mod config;
 mod db;
+mod devices;
 mod domain;
 mod error;
+mod gateways;
+mod grpc;
+mod halves;
+mod http;
+mod jobs;
+mod metrics;
+mod mls;
 mod ops;
+mod outage;
+mod roster;
+mod sweeps;
+mod token_keys;
+
+use std::sync::Arc;
 
 use sotto_kit::{
+    auth::TokenVerifier,
+    clock::SharedClock,
+    grpc::MAX_MESSAGE_BYTES,
     health::Health,
     service::{Context, RoleParts},
 };
+use sotto_proto::groups::groups_service_server::GroupsServiceServer;
 use sotto_store::{device_changes::DeviceChanges, places::Places, redis::Redis};
 use sqlx::PgPool;
 use tonic::transport::Channel;
 
-use self::ops::Groups;
 pub use self::{
-    config::{CommitsConfig, DEFAULTS, DevicesConfig, GroupsConfig, WelcomesConfig},
+    config::{
+        AcksConfig, CommitsConfig, DEFAULTS, DevicesConfig, GatewaysConfig, GroupsConfig,
+        LogConfig, RosterConfig, SendsConfig, SweepConfig, WelcomesConfig,
+    },
     domain::Interop,
     error::{Behind, GroupsError, Lag},
 };
+use self::{grpc::GrpcGroups, ops::Groups, token_keys::RemoteTokenKeys};
 
 /// The name of this role.
 pub const ROLE: &str = "groups";
@@ -72,6 +93,15 @@ pub enum BuildError {
     /// The secret of the external sender cannot be read, or is none.
     #[error("groups.external_sender: {0}")]
     ExternalSender(String),
+    /// The pool would have no connection left beside the writers.
+    #[error("postgres.max_connections: must be more than groups.sends.writers")]
+    TooFewConnections,
+}
+
+/// What it serves over HTTP. What holds for all operations is not in it yet; see
+/// [`sotto_kit::openapi::complete`].
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::document()
 }
 
 /// Builds the service.
@@ -84,8 +114,27 @@ pub async fn build(
     neighbours: Neighbours,
     config: GroupsConfig,
 ) -> Result<RoleParts, BuildError> {
-    let groups = Groups::new(context, neighbours, config)?;
-    Ok(RoleParts { http: None, grpc: None, health: health(&groups) })
+    metrics::describe();
+    let device_changes = neighbours.device_changes.clone();
+    let token_keys = Arc::new(RemoteTokenKeys::new(neighbours.keys.clone()));
+    let clock = SharedClock::clone(&context.clock);
+    let verifier = TokenVerifier::new(context.domain.clone(), token_keys, clock);
+    let (groups, inboxes) = Groups::new(context.clone(), neighbours, config)?;
+    groups.start(inboxes);
+    jobs::start(&groups, device_changes).await;
+
+    let health = health(&groups);
+    let http = http::face(groups.clone(), verifier, &context);
+    let service = GroupsServiceServer::new(GrpcGroups(groups))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    Ok(RoleParts {
+        http: Some(http),
+        grpc: Some(Box::new(move |routes| {
+            routes.add_service(service);
+        })),
+        health,
+    })
 }
 
 /// Without Postgres nothing can be done. Without Redis nobody hears of changes at once.

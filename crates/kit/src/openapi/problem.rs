@@ -21,7 +21,7 @@ pub(super) struct Refusal {
 }
 
 /// One for each status.
-pub(super) const REFUSALS: [Refusal; 9] = [
+pub(super) const REFUSALS: [Refusal; 10] = [
     Refusal {
         status: "401",
         name: "Unauthenticated",
@@ -61,6 +61,14 @@ pub(super) const REFUSALS: [Refusal; 9] = [
         description: "Things are otherwise than the request takes them to be: look again.",
         reason: "head_moved",
         detail: "the chain has moved on",
+        can_be_retried: false,
+    },
+    Refusal {
+        status: "410",
+        name: "Gone",
+        description: "It was there and will not come back.",
+        reason: "log_expired",
+        detail: "the log begins later",
         can_be_retried: false,
     },
     Refusal {
@@ -152,6 +160,18 @@ pub(super) fn schema() -> RefOr<Schema> {
         .property("missing", devices("With `device_mismatch`: devices that the send left out."))
         .property("extra", devices("With `device_mismatch`: devices that there are not."))
         .property("stale", devices("With `device_mismatch`: devices that registered anew."))
+        .property("rule", text("With `not_allowed`: the rule that stands against it."))
+        .property("generation", number("Of a group that has moved on: how often it was reset."))
+        .property("epoch", number("Of a group that has moved on: its epoch."))
+        .property(
+            "entries",
+            list(
+                Type::String,
+                "Of a group that has moved on: what the caller lacks but for messages, each an \
+                 encoded `sotto.socket.v1.GroupEntry` as base64.",
+            ),
+        )
+        .property("more", of(Type::Boolean, "Those entries are not all of them: read the log."))
         .property("server_time_ms", number("What time it is, where that matters."))
         .property(
             "violated-policies",

@@ -90,6 +90,13 @@ schemas! {
     )
     .pattern(Some("^[A-Za-z0-9_-]{32}$"));
 
+    /// A group.
+    GroupId: text(
+        "A group: a random UUID, of version 4 (RFC 9562 section 5.4).",
+        "0b6c2d1e-9f3a-4c5b-8d7e-6f5a4b3c2d1e",
+    )
+    .format(Some(SchemaFormat::Custom("uuid".to_owned())));
+
     /// A body that is no text.
     Octets: Object::builder()
         .schema_type(Type::String)

@@ -8,7 +8,6 @@ use super::{bigint, from_bigint};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member {
     pub(crate) device: DeviceAddress,
-    pub(crate) leaf_index: u32,
     /// The entry with which it came.
     pub(crate) joined_seq: u64,
     /// The entry with which it went, if it did.
@@ -27,7 +26,6 @@ impl Member {
 struct Row {
     account: Uuid,
     device: i16,
-    leaf_index: i32,
     joined_seq: i64,
     removed_seq: Option<i64>,
     cursor: i64,
@@ -39,7 +37,6 @@ impl TryFrom<Row> for Member {
     fn try_from(row: Row) -> sqlx::Result<Self> {
         Ok(Self {
             device: address(row.account, row.device)?,
-            leaf_index: row.leaf_index.unsigned_abs(),
             joined_seq: from_bigint(row.joined_seq),
             removed_seq: row.removed_seq.map(from_bigint),
             cursor: from_bigint(row.cursor),
@@ -125,7 +122,7 @@ pub(crate) async fn find(
     sqlx::query_as!(
         Row,
         r#"
-        SELECT account, device, leaf_index, joined_seq, removed_seq, cursor
+        SELECT account, device, joined_seq, removed_seq, cursor
         FROM groups.members
         WHERE group_id = $1 AND account = $2 AND device = $3
         "#,
@@ -147,7 +144,7 @@ pub(crate) async fn list_present(
     let rows = sqlx::query_as!(
         Row,
         r#"
-        SELECT account, device, leaf_index, joined_seq, removed_seq, cursor
+        SELECT account, device, joined_seq, removed_seq, cursor
         FROM groups.members
         WHERE group_id = $1 AND removed_seq IS NULL
         "#,

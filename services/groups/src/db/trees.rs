@@ -67,3 +67,11 @@ pub(crate) async fn delete_unneeded(
     .await?;
     Ok(())
 }
+
+/// Deletes all trees of a group.
+pub(crate) async fn delete_all(group: GroupId, db: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM groups.trees WHERE group_id = $1", group.as_uuid())
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -149,3 +149,11 @@ pub(crate) async fn delete_of(
     .await?;
     Ok(())
 }
+
+/// Deletes all Welcomes into a group.
+pub(crate) async fn delete_all(group: GroupId, db: impl PgExecutor<'_>) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM groups.welcomes WHERE group_id = $1", group.as_uuid())
+        .execute(db)
+        .await?;
+    Ok(())
+}
