@@ -106,7 +106,7 @@ pub const MAX_ADDS_PER_COMMIT: usize = 512;
 /// Admins of one group.
 pub const MAX_GROUP_ADMINS: usize = 50;
 
-/// Cursors in one GroupAck.
+/// Cursors in one `GroupAck`.
 pub const MAX_GROUP_CURSORS: usize = 256;
 
 /// One-time KeyPackages in one upload.

@@ -1,5 +1,5 @@
 //! The test vectors of RFC 9420 for what a provider does, and the labels of RFC 9420 around it.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use data_encoding::HEXLOWER;
 use openmls_traits::{

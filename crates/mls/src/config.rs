@@ -22,9 +22,6 @@ const OUT_OF_ORDER: u32 = 64;
 /// Messages of one sender that may be missing before one that is read.
 const FORWARD: u32 = 10_000;
 
-/// Sizes of application messages say little: to this step.
-const PADDING_STEP: usize = 256;
-
 /// Commits and proposals are in the clear and signed, so that the server can follow the tree;
 /// messages are encrypted (RFC 9420, 6.2 and 6.3).
 const WIRE: WireFormatPolicy = MIXED_PLAINTEXT_WIRE_FORMAT_POLICY;
@@ -62,11 +59,11 @@ pub fn key_package_lifetime() -> Lifetime {
 /// How a member joins, by a Welcome or by itself, and what it does from then on.
 ///
 /// Trees travel beside Welcomes. Keys of past epochs are not kept: a member reads all messages
-/// of an epoch before the commit that ends it, because one log has both.
+/// of an epoch before the commit that ends it, because one log has both. MLS adds no padding:
+/// content is padded before it is encrypted, to a group as to a person.
 pub fn join_config() -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .wire_format_policy(WIRE)
-        .padding_size(PADDING_STEP)
         .max_past_epochs(0)
         .number_of_resumption_psks(0)
         .use_ratchet_tree_extension(false)
@@ -89,7 +86,6 @@ pub fn create_config(
         .lifetime(key_package_lifetime())
         .with_group_context_extensions(group_extensions(policy, external_sender)?)
         .wire_format_policy(WIRE)
-        .padding_size(PADDING_STEP)
         .max_past_epochs(0)
         .number_of_resumption_psks(0)
         .use_ratchet_tree_extension(false)

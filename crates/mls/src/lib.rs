@@ -5,7 +5,7 @@
 //! How MLS (RFC 9420) is used here: the suite, what a leaf can and names ([`capabilities`],
 //! [`identity`]), how groups are made and joined ([`config`]), who may change what ([`policy`]
 //! and [`commit`]), and the forms of what stands around MLS: sealed [`metadata`], trimmed
-//! [`welcome`]s, compressed [`tree`]s.
+//! [`welcome`]s, compressed [`tree`]s. And [`wire`], the door through which MLS comes in.
 //!
 //! # What it promises
 //!
@@ -30,6 +30,7 @@ pub mod metadata;
 pub mod policy;
 pub mod tree;
 pub mod welcome;
+pub mod wire;
 
 pub use config::{CIPHERSUITE, capabilities};
 pub use identity::LeafId;

@@ -7,15 +7,15 @@
 use std::collections::BTreeSet;
 
 use sotto_ids::limits::{MAX_ADDS_PER_COMMIT, MAX_WELCOME_BYTES};
-use tls_codec::{
-    DeserializeBytes as _, Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize, VLBytes,
-};
+use tls_codec::{Serialize as _, TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
+
+use crate::wire;
 
 /// `mls10` and `mls_welcome` (RFC 9420, 6).
 const MLS_10: u16 = 1;
 const WIRE_FORMAT: u16 = 3;
 
-#[derive(TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[derive(TlsDeserialize, TlsSerialize, TlsSize)]
 struct Message {
     version: u16,
     wire_format: u16,
@@ -24,7 +24,7 @@ struct Message {
     encrypted_group_info: VLBytes,
 }
 
-#[derive(Debug, TlsDeserializeBytes, TlsSerialize, TlsSize)]
+#[derive(Debug, TlsDeserialize, TlsSerialize, TlsSize)]
 struct Secrets {
     new_member: VLBytes,
     kem_output: VLBytes,
@@ -63,9 +63,8 @@ pub fn trim(welcome: &[u8]) -> Result<Vec<Trimmed>, WelcomeError> {
     if welcome.len() > MAX_WELCOME_BYTES {
         return Err(WelcomeError::TooLarge);
     }
-    let (message, rest) =
-        Message::tls_deserialize_bytes(welcome).map_err(|_| WelcomeError::Malformed)?;
-    if !rest.is_empty() || message.version != MLS_10 || message.wire_format != WIRE_FORMAT {
+    let message: Message = wire::exactly(welcome).map_err(|_| WelcomeError::Malformed)?;
+    if message.version != MLS_10 || message.wire_format != WIRE_FORMAT {
         return Err(WelcomeError::Malformed);
     }
     if message.secrets.len() > MAX_ADDS_PER_COMMIT {
