@@ -32,6 +32,7 @@ pub struct Front {
 struct Shared {
     keys: String,
     gateway: String,
+    groups: String,
     http: reqwest::Client,
     lie: Mutex<Option<Lie>>,
 }
@@ -43,7 +44,8 @@ impl fmt::Debug for Front {
 }
 
 impl Front {
-    /// One that is honest, before the keys service and the first gateway of a cluster.
+    /// One that is honest, before the keys service, the first gateway and the first groups
+    /// replica of a cluster.
     ///
     /// # Panics
     ///
@@ -54,6 +56,7 @@ impl Front {
         let shared = Arc::new(Shared {
             keys: cluster.rest_url(),
             gateway,
+            groups: cluster.groups_url(0),
             http: reqwest::Client::new(),
             lie: Mutex::default(),
         });
@@ -104,7 +107,11 @@ async fn forward(
     shared: web::Data<Shared>,
 ) -> HttpResponse {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let to = if path.starts_with("/v1/messages") { &shared.gateway } else { &shared.keys };
+    let to = match path.as_str() {
+        path if path.starts_with("/v1/messages") => &shared.gateway,
+        path if path.starts_with("/v1/groups") => &shared.groups,
+        _ => &shared.keys,
+    };
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes());
     let mut onward =
         shared.http.request(method.expect("a method stays one"), format!("{to}{path}"));

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sotto_gateway::GatewayConfig;
+use sotto_groups::GroupsConfig;
 use sotto_keys::{AppsConfig, KeysConfig};
 use sotto_kit::{
     config::{ByteSize, ConfigError, Validate, require},
@@ -21,6 +22,8 @@ const DEFAULTS: &str = concat!(
     include_str!("../../keys/config.default.toml"),
     "\n",
     include_str!("../../messages/config.default.toml"),
+    "\n",
+    include_str!("../../groups/config.default.toml"),
     "\n",
     include_str!("../../gateway/config.default.toml"),
 );
@@ -42,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) apps: AppsConfig,
     pub(crate) keys: KeysConfig,
     pub(crate) messages: MessagesConfig,
+    pub(crate) groups: GroupsConfig,
     pub(crate) gateway: GatewayConfig,
 }
 
@@ -139,7 +143,8 @@ impl Validate for Config {
         require(problems, !self.links.messages.is_empty(), || {
             "links.messages: name at least one address".into()
         });
-        for address in self.links.messages.iter().chain(&self.links.groups).chain([&self.links.keys])
+        for address in
+            self.links.messages.iter().chain(&self.links.groups).chain([&self.links.keys])
         {
             if let Err(error) = address.parse::<tonic::transport::Uri>() {
                 problems.push(format!("links: `{address}` is no address: {error}"));
@@ -148,16 +153,23 @@ impl Validate for Config {
         require(problems, self.keys.mailbox.longest_wait < self.http.request_timeout, || {
             "http.request_timeout: must be longer than keys.mailbox.longest_wait".into()
         });
-        let drains = self.gateway.drain.window + self.messages.leave_timeout;
+        let leaves = self.messages.leave_timeout + self.groups.gateways.leave_timeout;
+        let drains = self.gateway.drain.window + leaves;
         require(problems, drains < self.server.drain_timeout, || {
-            "server.drain_timeout: must be longer than gateway.drain.window and \
-             messages.leave_timeout together"
+            "server.drain_timeout: must be longer than gateway.drain.window, \
+             messages.leave_timeout and groups.gateways.leave_timeout together"
                 .into()
         });
         let fails_after = self.messages.store_timeout + 2 * self.messages.device_sets.timeout;
         require(problems, self.gateway.links.answer_timeout > fails_after, || {
             "gateway.links.answer_timeout: must be longer than messages.store_timeout and twice \
              messages.device_sets.timeout together"
+                .into()
+        });
+        let fails_after = self.groups.sends.timeout + 2 * self.groups.devices.timeout;
+        require(problems, self.gateway.links.answer_timeout > fails_after, || {
+            "gateway.links.answer_timeout: must be longer than groups.sends.timeout and twice \
+             groups.devices.timeout together"
                 .into()
         });
         let wait = self.gateway.poll.max_wait + seconds(3);
@@ -178,6 +190,7 @@ impl Validate for Config {
         self.apps.validate(problems);
         self.keys.validate(problems);
         self.messages.validate(problems);
+        self.groups.validate(problems);
         self.gateway.validate(problems);
     }
 }

@@ -53,7 +53,7 @@ impl Running {
     /// What is to be known of a cluster once its handle is gone.
     pub(crate) fn of(cluster: &Cluster) -> Self {
         let mut parts = Vec::new();
-        for role in [Role::Gateway, Role::Messages, Role::Keys] {
+        for role in [Role::Gateway, Role::Messages, Role::Groups, Role::Keys] {
             for process in cluster.roles().iter().filter(|process| process.role() == role) {
                 parts.extend(process.id().map(|id| Part {
                     name: process.to_string(),

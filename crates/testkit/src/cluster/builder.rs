@@ -28,6 +28,7 @@ pub struct Builder {
     dir: Option<PathBuf>,
     gateways: usize,
     messages: usize,
+    groups: usize,
     durability: Durability,
     life: Life,
     choice: Choice,
@@ -53,6 +54,7 @@ impl Default for Builder {
             dir: None,
             gateways: 1,
             messages: 1,
+            groups: 1,
             durability: Durability::Durable,
             life: Life::Leashed,
             choice: Choice::NamedIfDurable,
@@ -73,6 +75,13 @@ impl Builder {
     #[must_use]
     pub fn messages(mut self, count: usize) -> Self {
         self.messages = count;
+        self
+    }
+
+    /// How many replicas of the groups service there are.
+    #[must_use]
+    pub fn groups(mut self, count: usize) -> Self {
+        self.groups = count;
         self
     }
 
@@ -232,7 +241,13 @@ impl Builder {
     }
 
     fn roles(&self, executable: &Path, config: &Path, logs: &Path) -> anyhow::Result<Roles> {
-        [(Role::Keys, 1), (Role::Messages, self.messages), (Role::Gateway, self.gateways)]
+        let counts = [
+            (Role::Keys, 1),
+            (Role::Messages, self.messages),
+            (Role::Groups, self.groups),
+            (Role::Gateway, self.gateways),
+        ];
+        counts
             .into_iter()
             .flat_map(|(role, count)| (0..count).map(move |index| (role, index)))
             .map(|(role, index)| {

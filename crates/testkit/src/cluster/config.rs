@@ -9,6 +9,10 @@ use crate::{
     servers::{Servers, write_secret},
 };
 
+/// The secret of the external sender of every cluster, the same each time: a cluster that is
+/// started again in its folder has its groups still.
+const EXTERNAL_SENDER: &str = "c290dG8ncyBleHRlcm5hbCBzZW5kZXIgaW4gdGVzdHM=";
+
 /// Writes the configuration that all processes share. The ports of each come from its
 /// environment.
 pub(super) fn write(
@@ -32,6 +36,9 @@ pub(super) fn write(
     set(&mut config, "links.keys", keys.into())?;
     let messages: Vec<Value> = grpc_urls(roles, Role::Messages).map(Value::from).collect();
     set(&mut config, "links.messages", messages.into())?;
+    let groups: Vec<Value> = grpc_urls(roles, Role::Groups).map(Value::from).collect();
+    set(&mut config, "links.groups", groups.into())?;
+    set(&mut config, "groups.external_sender.value", EXTERNAL_SENDER.into())?;
     for (id, app) in apps {
         let jwk = Value::try_from(app.public_jwk())?;
         let others: Vec<Value> =

@@ -83,6 +83,12 @@ impl Cluster {
         format!("http://{}", self.role(Role::Keys, 0).http().address())
     }
 
+    /// Where the REST API of one groups replica is, without a path: `/v1/groups` and what is
+    /// below it.
+    pub fn groups_url(&self, replica: usize) -> String {
+        format!("http://{}", self.role(Role::Groups, replica).http().address())
+    }
+
     /// Where the socket of one gateway is.
     pub fn socket_url(&self, gateway: usize) -> String {
         format!("ws://{}/v1/socket", self.role(Role::Gateway, gateway).http().address())
@@ -208,7 +214,7 @@ impl Cluster {
     /// The first that did not end by itself; the others are ended all the same.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let mut result = Ok(());
-        for role in [Role::Gateway, Role::Messages, Role::Keys] {
+        for role in [Role::Gateway, Role::Messages, Role::Groups, Role::Keys] {
             for process in self.roles.0.iter().filter(|process| process.role() == role) {
                 result = result.and(process.stop().await);
             }

@@ -29,6 +29,8 @@ pub enum Role {
     Keys,
     /// Envelopes and the queues they wait in.
     Messages,
+    /// Groups and their logs.
+    Groups,
     /// The sockets of devices.
     Gateway,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Keys => "keys",
             Self::Messages => "messages",
+            Self::Groups => "groups",
             Self::Gateway => "gateway",
         })
     }

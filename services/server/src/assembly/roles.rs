@@ -6,7 +6,6 @@ use sotto_kit::{
     grpc,
     service::{Context, RoleParts},
 };
-use sotto_messages::Interop;
 use sotto_store::{
     device_changes::DeviceChanges, notices::Notices, places::Places, postgres, redis::Redis,
 };
@@ -24,6 +23,8 @@ pub(crate) enum RoleName {
     Keys,
     /// Envelopes and queues.
     Messages,
+    /// The delivery service of groups.
+    Groups,
 }
 
 impl RoleName {
@@ -33,6 +34,7 @@ impl RoleName {
             Self::Gateway => sotto_gateway::ROLE,
             Self::Keys => sotto_keys::ROLE,
             Self::Messages => sotto_messages::ROLE,
+            Self::Groups => sotto_groups::ROLE,
         }
     }
 
@@ -51,9 +53,9 @@ pub(super) async fn build(
     // Who asks others drains before them: so no socket outlives the streams that it
     // needs, and no stream the keys.
     let process = &context.lifecycle;
-    let turns = [RoleName::Gateway, RoleName::Messages, RoleName::Keys]
+    let turns = [RoleName::Gateway, RoleName::Messages, RoleName::Groups, RoleName::Keys]
         .map(|role| (role.as_str(), process.part()));
-    let [of_gateway, of_messages, of_keys] =
+    let [of_gateway, of_messages, of_groups, of_keys] =
         turns.clone().map(|(_, lifecycle)| Context { lifecycle, ..context.clone() });
     let there = |(role, _): &(&'static str, _)| name == RoleName::All || *role == name.as_str();
     let turns = turns.into_iter().filter(there).collect();
@@ -65,6 +67,9 @@ pub(super) async fn build(
     }
     if name.includes(RoleName::Messages) {
         parts.push(messages(config, &of_messages, redis.clone()).await.context("start messages")?);
+    }
+    if name.includes(RoleName::Groups) {
+        parts.push(groups(config, &of_groups, redis.clone()).await.context("start groups")?);
     }
     if name.includes(RoleName::Gateway) {
         parts.push(gateway(config, &of_gateway, redis.clone()).await.context("start the gateway")?);
@@ -86,20 +91,32 @@ async fn keys(config: &Config, context: &Context, redis: Redis) -> anyhow::Resul
 }
 
 async fn messages(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {
-    let interop: Interop = config
-        .apps
-        .0
-        .iter()
-        .map(|(app, settings)| (app.clone(), settings.interop.iter().cloned()))
-        .collect();
     let neighbours = sotto_messages::Neighbours {
         db: postgres::connect(&config.postgres, sotto_messages::POSTGRES_ROLE).await?,
         places: places(config, redis.clone()),
         device_changes: DeviceChanges::new(redis),
         keys: grpc::channel(&config.links.keys)?,
-        interop,
+        interop: interop(config).collect(),
     };
     Ok(sotto_messages::build(context.clone(), neighbours, config.messages.clone()).await?)
+}
+
+async fn groups(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {
+    let neighbours = sotto_groups::Neighbours {
+        db: postgres::connect(&config.postgres, sotto_groups::POSTGRES_ROLE).await?,
+        places: places(config, redis.clone()),
+        device_changes: DeviceChanges::new(redis.clone()),
+        redis,
+        keys: grpc::channel(&config.links.keys)?,
+        interop: interop(config).collect(),
+    };
+    Ok(sotto_groups::build(context.clone(), neighbours, config.groups.clone()).await?)
+}
+
+/// Each app, and those whose users may meet its own.
+fn interop(config: &Config) -> impl Iterator<Item = (String, impl Iterator<Item = String>)> {
+    let apps = config.apps.0.iter();
+    apps.map(|(app, settings)| (app.clone(), settings.interop.iter().cloned()))
 }
 
 async fn gateway(config: &Config, context: &Context, redis: Redis) -> anyhow::Result<RoleParts> {

@@ -18,8 +18,8 @@ fn document() -> OpenApi {
         .title("Sotto")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "The REST API of Sotto: accounts and their chains, prekeys, tokens, linking, and \
-             messages where no WebSocket gets through. Every refusal is a problem document \
+            "The REST API of Sotto: accounts and their chains, prekeys, tokens, linking, \
+             groups, and messages where no WebSocket gets through. Every refusal is a problem document \
              (RFC 9457) with a stable `reason`. What takes GET takes HEAD.",
         ))
         .license(Some(license))
@@ -37,15 +37,17 @@ fn document() -> OpenApi {
         .tags(Some(tags()))
         .build()
         .merge_from(sotto_keys::openapi())
-        .merge_from(sotto_gateway::openapi());
+        .merge_from(sotto_gateway::openapi())
+        .merge_from(sotto_groups::openapi());
     sotto_kit::openapi::complete(&mut document);
     document
 }
 
-fn tags() -> [Tag; 6] {
+fn tags() -> [Tag; 7] {
     [
         ("accounts", "Accounts, their chains and their handles"),
         ("auth", "Tokens"),
+        ("groups", "Groups: the delivery service of MLS"),
         ("keys", "Prekeys"),
         ("link", "The mailbox through which a device is linked"),
         ("messages", "Sending and receiving"),
