@@ -1,6 +1,7 @@
 //! The section `[keys]` of the configuration.
 
 mod jwks;
+mod key_packages;
 mod mailbox;
 mod public;
 mod registration;
@@ -15,6 +16,7 @@ use sotto_ids::{
 use sotto_kit::config::{Validate, require};
 
 pub use jwks::JwksConfig;
+pub use key_packages::KeyPackagesConfig;
 pub use mailbox::MailboxConfig;
 pub use public::PublicConfig;
 pub use registration::{RegistrationConfig, RegistrationMode};
@@ -33,6 +35,8 @@ pub struct KeysConfig {
     pub handles: HandlesConfig,
     /// How the key sets of apps are fetched.
     pub jwks: JwksConfig,
+    /// How many KeyPackages lie ready, and how long they are good.
+    pub key_packages: KeyPackagesConfig,
     /// The mailboxes through which devices are linked.
     pub mailbox: MailboxConfig,
     /// How fast a chain may grow.
@@ -184,6 +188,7 @@ impl Validate for KeysConfig {
             "between 1s and 1m",
         );
         self.jwks.validate(problems);
+        self.key_packages.validate(problems);
         self.mailbox.validate(problems);
         self.public.validate(problems);
         self.registration.validate(problems);
@@ -261,6 +266,12 @@ mod tests {
             config.jwks.refetch_pause = Duration::ZERO;
             config.jwks.timeout = Duration::from_secs(31);
             config.jwks.max_body = ByteSize(1);
+            config.key_packages.stock = 99;
+            config.key_packages.low_water = 101;
+            config.key_packages.longest_life = HOUR;
+            config.key_packages.margin = HOUR;
+            config.key_packages.upkeep_every = Duration::from_secs(59);
+            config.key_packages.upkeep_batch = 9;
             config.mailbox.ttl = Duration::from_secs(9);
             config.mailbox.longest_wait = Duration::from_secs(61);
             config.mailbox.look_every = Duration::from_millis(99);
@@ -277,6 +288,12 @@ mod tests {
             "keys.jwks.refetch_pause",
             "keys.jwks.timeout",
             "keys.jwks.max_body",
+            "keys.key_packages.stock",
+            "keys.key_packages.low_water",
+            "keys.key_packages.longest_life",
+            "keys.key_packages.margin",
+            "keys.key_packages.upkeep_every",
+            "keys.key_packages.upkeep_batch",
             "keys.mailbox.ttl",
             "keys.mailbox.longest_wait",
             "keys.mailbox.look_every",

@@ -3,7 +3,7 @@ use std::time::Duration;
 use redis::RedisError;
 use serde_json::{Map, Value, json};
 use sotto_identity::ChainError;
-use sotto_ids::{Base64Bytes, DeviceId};
+use sotto_ids::{AccountUuid, Base64Bytes, DeviceId};
 use sotto_kit::{
     auth::AuthError,
     fault::{Code, Fault, status},
@@ -14,7 +14,10 @@ use sotto_store::postgres::refuses_writes;
 
 use crate::{
     apps::AppTokenError,
-    domain::{Head, mailbox::MailboxError, registration::RegistrationError, upload::UploadError},
+    domain::{
+        Head, key_package_upload::KeyPackageError, mailbox::MailboxError,
+        registration::RegistrationError, upload::UploadError,
+    },
 };
 
 /// Why a request to the keys service failed.
@@ -116,9 +119,29 @@ pub enum KeysError {
         /// When the request may come again.
         retry_after: Duration,
     },
+    /// The same, of some of the accounts that the request names.
+    #[error("users of the caller's app may not write to some of the accounts")]
+    SomeNotInteroperable {
+        /// Which of those that the request named.
+        accounts: Vec<AccountUuid>,
+    },
+    /// The caller has claimed the keys of some of the accounts too often.
+    #[error("the device has asked for the keys of some of the accounts too often")]
+    TooManyClaimsOfSome {
+        /// Which of those that the request named.
+        accounts: Vec<AccountUuid>,
+        /// When the request may come again.
+        retry_after: Duration,
+    },
+    /// The request names an account twice.
+    #[error("the request names an account twice")]
+    DuplicateAccounts,
     /// The upload is refused.
     #[error(transparent)]
     Upload(#[from] UploadError),
+    /// The upload of KeyPackages is refused.
+    #[error(transparent)]
+    KeyPackages(#[from] KeyPackageError),
 
     // Logging in.
     /// The request needs a token.
@@ -192,7 +215,8 @@ impl Fault for KeysError {
             | Self::TooManyHandles { .. }
             | Self::DeviceRevoked
             | Self::DeviceExpired
-            | Self::NotInteroperable => Code::Forbidden,
+            | Self::NotInteroperable
+            | Self::SomeNotInteroperable { .. } => Code::Forbidden,
             Self::AccountExists
             | Self::UuidTaken
             | Self::HeadMoved { .. }
@@ -205,11 +229,15 @@ impl Fault for KeysError {
             | Self::Chain(_)
             | Self::HandleReserved
             | Self::MalformedAccount
+            | Self::DuplicateAccounts
             | Self::TooManyAccounts { .. } => Code::InvalidInput,
-            Self::OpRate { .. } | Self::TooManyClaims { .. } => Code::TooManyRequests,
+            Self::OpRate { .. } | Self::TooManyClaims { .. } | Self::TooManyClaimsOfSome { .. } => {
+                Code::TooManyRequests
+            }
             Self::UnknownChallenge | Self::WrongProof => Code::Unauthenticated,
             Self::Auth(error) => error.code(),
             Self::Upload(error) => error.code(),
+            Self::KeyPackages(error) => error.code(),
             Self::AppToken(error) => error.code(),
             Self::Database(error) => database_code(error),
             Self::ReadOnly(error) => error.code(),
@@ -242,10 +270,12 @@ impl Fault for KeysError {
             Self::DevicesNotReady { .. } => "device_not_ready",
             Self::DeviceRevoked => "device_revoked",
             Self::DeviceExpired => "device_expired",
-            Self::NotInteroperable => "not_interoperable",
-            Self::TooManyClaims { .. } => "too_many_claims",
+            Self::NotInteroperable | Self::SomeNotInteroperable { .. } => "not_interoperable",
+            Self::TooManyClaims { .. } | Self::TooManyClaimsOfSome { .. } => "too_many_claims",
+            Self::DuplicateAccounts => "duplicate_accounts",
             Self::Auth(error) => error.reason(),
             Self::Upload(error) => error.reason(),
+            Self::KeyPackages(error) => error.reason(),
             Self::AppToken(error) => error.reason(),
             Self::UnknownChallenge => "unknown_challenge",
             Self::WrongProof => "wrong_proof",
@@ -262,9 +292,9 @@ impl Fault for KeysError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::OpRate { retry_after } | Self::TooManyClaims { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::OpRate { retry_after }
+            | Self::TooManyClaims { retry_after }
+            | Self::TooManyClaimsOfSome { retry_after, .. } => Some(*retry_after),
             Self::ReadOnly(error) => error.retry_after(),
             Self::RateLimited(error) => error.retry_after(),
             _ => (self.code() == Code::Unavailable).then_some(Duration::from_secs(1)),
@@ -280,7 +310,10 @@ impl Fault for KeysError {
             Self::UnknownDevices { device_ids } | Self::DevicesNotReady { device_ids } => {
                 one("device_ids", json!(device_ids))
             }
+            Self::SomeNotInteroperable { accounts }
+            | Self::TooManyClaimsOfSome { accounts, .. } => one("accounts", json!(accounts)),
             Self::Upload(error) => error.extra(),
+            Self::KeyPackages(error) => error.extra(),
             Self::RateLimited(error) => error.extra(),
             _ => Map::new(),
         }

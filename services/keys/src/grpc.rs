@@ -7,7 +7,11 @@ use sotto_proto::keys::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{db::device_sets::DeviceSet, error::KeysError, ops::Keys};
+use crate::{
+    db::device_sets::DeviceSet,
+    error::KeysError,
+    ops::{Keys, MlsDevices},
+};
 
 /// The use cases behind gRPC.
 #[derive(Debug)]
@@ -38,13 +42,7 @@ impl KeysService for GrpcKeys {
         &self,
         request: Request<pb::DeviceSetsRequest>,
     ) -> Result<Response<pb::DeviceSetsResponse>, Status> {
-        let accounts = request
-            .get_ref()
-            .accounts
-            .iter()
-            .map(|bytes| AccountUuid::try_from(bytes.as_slice()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| KeysError::MalformedAccount)?;
+        let accounts = accounts(&request.get_ref().accounts)?;
         let sets = self.0.device_sets(&accounts).await?;
         let sets = sets.into_iter().map(|set| set.map(Into::into).unwrap_or_default());
         Ok(Response::new(pb::DeviceSetsResponse { sets: sets.collect() }))
@@ -52,10 +50,21 @@ impl KeysService for GrpcKeys {
 
     async fn mls_devices(
         &self,
-        _: Request<pb::MlsDevicesRequest>,
+        request: Request<pb::MlsDevicesRequest>,
     ) -> Result<Response<pb::MlsDevicesResponse>, Status> {
-        Err(Status::unimplemented("soon"))
+        let accounts = accounts(&request.get_ref().accounts)?;
+        let found = self.0.mls_devices(&accounts).await?;
+        let accounts = found.into_iter().map(|found| found.map(Into::into).unwrap_or_default());
+        Ok(Response::new(pb::MlsDevicesResponse { accounts: accounts.collect() }))
     }
+}
+
+fn accounts(named: &[Vec<u8>]) -> Result<Vec<AccountUuid>, KeysError> {
+    named
+        .iter()
+        .map(|bytes| AccountUuid::try_from(bytes.as_slice()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| KeysError::MalformedAccount)
 }
 
 impl From<DeviceSet> for pb::DeviceSet {
@@ -67,5 +76,20 @@ impl From<DeviceSet> for pb::DeviceSet {
         });
         let unready = set.unready.iter().map(|&device| device.unsigned_abs().into());
         Self { known: true, devices: devices.collect(), apps: set.apps, unready: unready.collect() }
+    }
+}
+
+impl From<MlsDevices> for pb::MlsAccount {
+    fn from(found: MlsDevices) -> Self {
+        let devices = found.devices.into_iter().map(|(device, mls_key)| pb::MlsDevice {
+            device_id: device.into(),
+            mls_key: mls_key.to_vec(),
+        });
+        Self {
+            known: true,
+            account_id: found.account_id.as_bytes().to_vec(),
+            devices: devices.collect(),
+            apps: found.apps,
+        }
     }
 }

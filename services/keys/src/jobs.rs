@@ -33,6 +33,49 @@ async fn look_over(keys: &Keys) -> Result<(), KeysError> {
     Ok(())
 }
 
+/// Deletes KeyPackages that are over, from time to time, and completes rows of devices that
+/// are older than the MLS key in them.
+pub(crate) fn keep_key_packages(keys: Keys, lifecycle: &Lifecycle) {
+    let draining = lifecycle.draining();
+    lifecycle.spawn("keys.key_packages", async move {
+        let mut ticks = tokio::time::interval(keys.rules.key_packages.upkeep_every);
+        while draining.run_until_cancelled(ticks.tick()).await.is_some() {
+            let turn = async {
+                if let Err(error) = sweep_key_packages(&keys).await {
+                    tracing::warn!(error = chain(&error), "old key packages were not deleted");
+                }
+                if let Err(error) = complete_devices(&keys).await {
+                    tracing::warn!(error = chain(&error), "rows of devices were not completed");
+                }
+            };
+            draining.run_until_cancelled(turn).await;
+        }
+    });
+}
+
+async fn sweep_key_packages(keys: &Keys) -> Result<(), KeysError> {
+    loop {
+        let (deleted, more) = keys.sweep_key_packages().await?;
+        metrics::key_packages_over(deleted);
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// How many accounts are looked up at once whose devices have to be completed.
+const COMPLETED_AT_ONCE: u16 = 100;
+
+async fn complete_devices(keys: &Keys) -> Result<(), KeysError> {
+    let mut after = None;
+    loop {
+        after = keys.fill_in_mls_keys(after, COMPLETED_AT_ONCE).await?;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 /// How long before Redis is asked again for a channel that broke off.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 

@@ -3,18 +3,20 @@
 //!
 //! # What it owns
 //!
-//! The Postgres schema `keys`: accounts, chains, handles, devices, prekeys, bindings
+//! The Postgres schema `keys`: accounts, chains, handles, devices, prekeys, KeyPackages, bindings
 //! of app users to accounts, invites, and the public halves of the keys that sign
 //! tokens. In Redis, challenges, and the mailboxes through which devices are linked. No
 //! other service reads or writes them.
 //!
 //! # What it promises
 //!
-//! - A one-time prekey is handed out at most once, whatever fails in between, and
+//! - A one-time prekey or KeyPackage is handed out at most once, whatever fails in between, and
 //!   those who ask at the same time each get their own, while there are any (I-1).
 //! - One device cannot use up the one-time prekeys of another account: what it may claim
 //!   of each is limited, with Redis or without.
-//! - No prekey outlives its device: both hang on one row.
+//! - No prekey or KeyPackage outlives its device: they hang on one row.
+//! - A KeyPackage is handed out only if the chain certifies its leaf, and never at the end
+//!   of its lifetime.
 //! - A device that is off its account, or whose certificate has ended, gets nothing done
 //!   here, however long its token is still good for (I-7).
 //! - A chain is linear. Of two appends at the same time one wins; ops of one request
@@ -61,11 +63,15 @@ use sqlx::PgPool;
 
 pub use apps::{AppConfig, AppTokenError, AppsConfig, Jwk};
 pub use config::{
-    AuthConfig, HandlesConfig, JwksConfig, KeysConfig, MailboxConfig, OpsConfig, PrekeysConfig,
-    PublicConfig, RegistrationConfig, RegistrationMode, TokenConfig,
+    AuthConfig, HandlesConfig, JwksConfig, KeyPackagesConfig, KeysConfig, MailboxConfig, OpsConfig,
+    PrekeysConfig, PublicConfig, RegistrationConfig, RegistrationMode, TokenConfig,
 };
 pub use domain::{
-    Head, mailbox::MailboxError, registration::RegistrationError, upload::UploadError,
+    Head,
+    key_package_upload::{KeyPackageError, Which},
+    mailbox::MailboxError,
+    registration::RegistrationError,
+    upload::UploadError,
 };
 pub use error::KeysError;
 pub use ops::{NewInvites, make_invites};
@@ -154,6 +160,7 @@ pub async fn build(
     };
     jobs::listen_for_messages(keys.clone(), &lifecycle);
     jobs::count_stale_prekeys(keys.clone(), &lifecycle);
+    jobs::keep_key_packages(keys.clone(), &lifecycle);
     jobs::keep_token_keys(keys.clone(), config.token.key_upkeep, &lifecycle);
 
     let verifier = TokenVerifier::new(domain, Arc::new(keys.published_keys()), clock);

@@ -10,6 +10,10 @@ const BUNDLE_WITHOUT_ONETIME: &str = "sotto_keys_bundle_without_onetime_total";
 const CLAIMS_REFUSED: &str = "sotto_keys_claims_refused_total";
 const LOW_WATER: &str = "sotto_keys_low_water_total";
 const PREKEYS_UPLOADED: &str = "sotto_keys_prekeys_uploaded_total";
+const KEY_PACKAGES_UPLOADED: &str = "sotto_keys_key_packages_uploaded_total";
+const KEY_PACKAGES_CLAIMED: &str = "sotto_keys_key_packages_claimed_total";
+const KEY_PACKAGES_LOW: &str = "sotto_keys_key_packages_low_total";
+const KEY_PACKAGES_OVER: &str = "sotto_keys_key_packages_over_total";
 const STALE_SIGNED_PREKEYS: &str = "sotto_keys_stale_signed_prekeys";
 const TOKENS_ISSUED: &str = "sotto_keys_tokens_issued_total";
 const TOKENS_REFUSED: &str = "sotto_keys_tokens_refused_total";
@@ -40,13 +44,23 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         CLAIMS_REFUSED,
-        "Requests for bundles refused, as the device had claimed too much of the account"
+        "Requests for bundles or KeyPackages refused, as the device had claimed too much of the account"
     );
     describe_counter!(LOW_WATER, "Bundles that left a device with few one-time keys");
     describe_counter!(
         PREKEYS_UPLOADED,
         "Prekeys of accepted uploads, by kind and by what became of them: stored, known, spent"
     );
+    describe_counter!(
+        KEY_PACKAGES_UPLOADED,
+        "KeyPackages of accepted uploads, by kind (one_time, last_resort) and by what became of them: stored, known, spent"
+    );
+    describe_counter!(
+        KEY_PACKAGES_CLAIMED,
+        "Devices whose KeyPackages were claimed, by what there was: one_time, last_resort, none"
+    );
+    describe_counter!(KEY_PACKAGES_LOW, "Claims that left a device with few one-time KeyPackages");
+    describe_counter!(KEY_PACKAGES_OVER, "KeyPackages deleted as their lifetime was over");
     describe_gauge!(
         STALE_SIGNED_PREKEYS,
         "Devices whose signed EC prekey is older than keys.prekeys.stale_after, as last counted"
@@ -72,7 +86,7 @@ pub(crate) fn describe() {
     describe_counter!(DEVICE_SETS, "Device sets looked up by other roles");
     describe_counter!(
         HINTS_LOST,
-        "Hints to gateways and other roles (devices, revoked, low_water) that redis did not take"
+        "Hints to gateways and other roles (devices, revoked, low_water, key_packages_low) that redis did not take"
     );
 }
 
@@ -102,6 +116,29 @@ pub(crate) fn prekeys_uploaded(kind: &'static str, stored: usize, known: usize, 
     for (outcome, count) in [("stored", stored), ("known", known), ("spent", spent)] {
         counter!(PREKEYS_UPLOADED, "kind" => kind, "outcome" => outcome).increment(count as u64);
     }
+}
+
+/// KeyPackages of one kind were uploaded.
+pub(crate) fn key_packages_uploaded(kind: &'static str, stored: usize, known: usize, spent: usize) {
+    for (outcome, count) in [("stored", stored), ("known", known), ("spent", spent)] {
+        counter!(KEY_PACKAGES_UPLOADED, "kind" => kind, "outcome" => outcome)
+            .increment(count as u64);
+    }
+}
+
+/// A KeyPackage of this kind was handed out, or `none`.
+pub(crate) fn key_package_claimed(kind: &'static str) {
+    counter!(KEY_PACKAGES_CLAIMED, "kind" => kind).increment(1);
+}
+
+/// A device has few one-time KeyPackages left.
+pub(crate) fn key_packages_low() {
+    counter!(KEY_PACKAGES_LOW).increment(1);
+}
+
+/// KeyPackages were deleted.
+pub(crate) fn key_packages_over(count: u64) {
+    counter!(KEY_PACKAGES_OVER).increment(count);
 }
 
 /// Signed EC prekeys that have grown old were counted.

@@ -15,7 +15,7 @@ use super::Source;
 
 /// The chapters, each with the enums whose words are in it, and what stands before the
 /// table. An enum that no chapter names has one of its own at the end.
-const CHAPTERS: [(&str, &[&str], &str); 15] = [
+const CHAPTERS: [(&str, &[&str], &str); 16] = [
     ("Any request", &["HttpError", "RateLimited", "ReadOnlyError"], ""),
     ("Sotto tokens", &["AuthError"], ""),
     ("Accounts, devices, prekeys, logging in", &["KeysError"], ""),
@@ -23,6 +23,12 @@ const CHAPTERS: [(&str, &[&str], &str); 15] = [
     ("Linking devices", &["MailboxError"], ""),
     ("Tokens of apps", &["AppTokenError"], ""),
     ("Uploads of prekeys", &["UploadError"], "`key_ids` in the answer names the keys.\n\n"),
+    (
+        "Uploads of KeyPackages",
+        &["KeyPackageError"],
+        "`one_time` in the answer has the places of the KeyPackages in question in that list, from \
+         0 on, and `last_resort` says whether it is that one.\n\n",
+    ),
     (
         "Ops that the rules of the chain refuse",
         &["ChainError"],

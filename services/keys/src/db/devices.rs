@@ -1,5 +1,8 @@
+use std::collections::BTreeMap;
+
 use sotto_ids::{AccountUuid, DeviceAddress, DeviceId};
 use sqlx::PgExecutor;
+use uuid::Uuid;
 
 use crate::domain::bigint;
 
@@ -10,6 +13,8 @@ pub(crate) struct Device {
     pub(crate) key: [u8; 32],
     /// 33 bytes.
     pub(crate) identity_key: Vec<u8>,
+    /// Ed25519. `None` in a row that is older than the column.
+    pub(crate) mls_key: Option<[u8; 32]>,
     pub(crate) is_revoked: bool,
     pub(crate) is_expired: bool,
     /// Milliseconds since 1970 at which its certificate ends, if it does.
@@ -26,8 +31,8 @@ pub(crate) async fn insert(
     sqlx::query!(
         r#"
         INSERT INTO keys.devices
-            (account, device, device_key, identity_key, registration_id, not_after_ms)
-        VALUES ($1, $2, $3, $4, $5, $6)
+            (account, device, device_key, identity_key, registration_id, not_after_ms, mls_key)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         "#,
         account.as_uuid(),
         device.id.as_i16(),
@@ -35,6 +40,7 @@ pub(crate) async fn insert(
         device.identity_key.as_bytes(),
         device.registration_id.cast_signed(),
         not_after_ms,
+        &device.mls_key,
     )
     .execute(db)
     .await?;
@@ -70,6 +76,7 @@ pub(crate) async fn find(
         r#"
         SELECT device_key AS "key: [u8; 32]",
                identity_key,
+               mls_key AS "mls_key: [u8; 32]",
                revoked_at_seq IS NOT NULL AS "is_revoked!",
                coalesce(not_after_ms <= $3, false) AS "is_expired!",
                not_after_ms
@@ -118,4 +125,52 @@ pub(crate) async fn list_live(
     )
     .fetch_all(db)
     .await
+}
+
+/// Accounts with a device whose MLS key is not in its row yet, by rising UUIDs after
+/// `after`.
+pub(crate) async fn list_without_mls_key(
+    after: Option<Uuid>,
+    limit: u16,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT DISTINCT account
+        FROM keys.devices
+        WHERE mls_key IS NULL AND ($1::uuid IS NULL OR account > $1)
+        ORDER BY account
+        LIMIT $2
+        "#,
+        after,
+        i64::from(limit),
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Writes the MLS keys of an account's devices into those rows that have none.
+pub(crate) async fn fill_in_mls_keys(
+    account: AccountUuid,
+    keys: &BTreeMap<DeviceId, [u8; 32]>,
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<u64> {
+    let (devices, keys): (Vec<i16>, Vec<Vec<u8>>) =
+        keys.iter().map(|(device, key)| (device.as_i16(), key.to_vec())).unzip();
+    let done = sqlx::query!(
+        r#"
+        UPDATE keys.devices
+        SET mls_key = certified.mls_key
+        FROM unnest($2::smallint[], $3::bytea[]) AS certified (device, mls_key)
+        WHERE devices.account = $1
+          AND devices.device = certified.device
+          AND devices.mls_key IS NULL
+        "#,
+        account.as_uuid(),
+        &devices,
+        &keys,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -3,6 +3,8 @@
 pub(crate) mod account_ref;
 pub(crate) mod changes;
 pub(crate) mod invite;
+pub(crate) mod key_package;
+pub(crate) mod key_package_upload;
 pub(crate) mod mailbox;
 pub(crate) mod op_rate;
 pub(crate) mod prekey;

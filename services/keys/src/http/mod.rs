@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod bundles;
 mod handles;
+mod key_packages;
 mod link;
 mod prekeys;
 mod well_known;
@@ -27,6 +28,7 @@ pub(crate) fn document() -> OpenApi {
         auth::Document::openapi(),
         bundles::Document::openapi(),
         handles::Document::openapi(),
+        key_packages::Document::openapi(),
         link::Document::openapi(),
         prekeys::Document::openapi(),
         well_known::Document::openapi(),
@@ -46,7 +48,8 @@ pub(crate) fn face(keys: Keys, verifier: TokenVerifier, context: &Context) -> Ht
             web::scope("/v1/accounts").configure(accounts::routes).configure(bundles::routes),
             web::scope("/v1/auth").configure(auth::routes),
             web::scope("/v1/link").configure(link::routes),
-            web::scope("/v1/keys").configure(prekeys::routes),
+            web::scope("/v1/keys").configure(prekeys::routes).configure(key_packages::own_routes),
+            web::scope("/v1/key-packages").configure(key_packages::claim_routes),
             web::scope("/v1/u").configure(handles::routes),
         ];
         for scope in scopes {
@@ -69,4 +72,5 @@ pub(crate) fn fuzz_bodies(data: &[u8]) {
     accounts::fuzz(data);
     auth::fuzz(data);
     bundles::fuzz(data);
+    key_packages::fuzz(data);
 }

@@ -15,7 +15,7 @@ use utoipa::{IntoResponses, OpenApi, ToSchema};
 use super::body::{KeyBody, SignedKeyBody};
 use crate::{
     db::shelves::Stock,
-    ops::{Keys, Published, Uploaded},
+    ops::{KeyPackageStock, Keys, Published, Uploaded},
 };
 
 pub(super) fn routes(app: &mut ServiceConfig) {
@@ -108,6 +108,10 @@ struct StockBody {
     signed_ec_published_at_ms: Option<i64>,
     #[schema(required = true)]
     last_resort_kyber: Option<i32>,
+    /// One-time KeyPackages that can be handed out.
+    key_packages: i64,
+    /// Whether there is a last-resort KeyPackage that can be handed out.
+    last_resort_key_package: bool,
 }
 
 /// What lies on the shelf of a device, for it to compare.
@@ -207,7 +211,7 @@ async fn publish_kyber(
     path = "/v1/keys/count",
     tag = "keys",
     operation_id = "countPrekeys",
-    summary = "Counts the caller's own prekeys",
+    summary = "Counts the caller's own prekeys and KeyPackages",
     security(("sotto_token" = [])),
     responses(
         (status = 200, body = StockBody, description = "What is left."),
@@ -216,8 +220,8 @@ async fn publish_kyber(
     ),
 )]
 async fn count(caller: Caller, keys: web::Data<Keys>) -> Result<web::Json<StockBody>, Problem> {
-    let stock = keys.count_prekeys(caller.device).await?;
-    Ok(web::Json(stock.into()))
+    let (prekeys, key_packages) = keys.count_keys(caller.device).await?;
+    Ok(web::Json(StockBody::new(prekeys, key_packages)))
 }
 
 /// `GET /v1/keys/digest`
@@ -257,8 +261,8 @@ impl From<Uploaded> for UploadedBody {
     }
 }
 
-impl From<Stock> for StockBody {
-    fn from(stock: Stock) -> Self {
+impl StockBody {
+    const fn new(stock: Stock, key_packages: KeyPackageStock) -> Self {
         Self {
             one_time_ec: stock.one_time_ec,
             one_time_kyber: stock.one_time_kyber,
@@ -267,6 +271,8 @@ impl From<Stock> for StockBody {
             signed_ec: stock.signed_ec,
             signed_ec_published_at_ms: stock.signed_ec_published_at_ms,
             last_resort_kyber: stock.last_resort_kyber,
+            key_packages: key_packages.one_time,
+            last_resort_key_package: key_packages.has_last_resort,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The most accounts that one request may ask for.
-const MOST: usize = 500;
+pub(super) const MOST: usize = 500;
 
 impl Keys {
     /// The ready devices of accounts and the apps that they are bound to, in the order

@@ -37,6 +37,12 @@ impl Keys {
         let notice = |connection| Notice::PrekeysLow { connection, one_time_ec, one_time_kyber };
         tell("low_water", self.notices.notify_device(device, notice)).await;
     }
+
+    /// A device that is online uploads more KeyPackages.
+    pub(super) async fn tell_key_packages_low(&self, device: DeviceAddress, key_packages: u32) {
+        let notice = |connection| Notice::KeyPackagesLow { connection, key_packages };
+        tell("key_packages_low", self.notices.notify_device(device, notice)).await;
+    }
 }
 
 async fn tell<T>(hint: &'static str, sent: impl Future<Output = RedisResult<T>>) {

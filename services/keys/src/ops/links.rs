@@ -80,6 +80,7 @@ impl Keys {
         for &device in &changes.revoked {
             db::devices::revoke(account, device, seq, &mut *tx).await?;
             db::shelves::delete(account, device, &mut *tx).await?;
+            db::spent_key_packages::delete(account, device, &mut *tx).await?;
         }
         if changes.drops_handle {
             db::handles::retire(account, &mut *tx).await?;

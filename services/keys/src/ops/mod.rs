@@ -4,16 +4,19 @@ mod admission;
 mod append;
 mod bundles;
 mod chain;
+mod claim_key_packages;
 mod count;
 mod device_sets;
 mod digest;
 mod hints;
 mod identity_document;
 mod invites;
+mod key_packages;
 mod links;
 mod liveness;
 mod login;
 mod mailbox;
+mod mls_devices;
 mod population;
 mod publish;
 mod register;
@@ -30,10 +33,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use admission::{Pass, Required, Work};
 pub(crate) use append::Author;
 pub(crate) use bundles::{Bundles, DeviceBundle, Wanted};
+pub(crate) use claim_key_packages::{ClaimedAccount, ClaimedKeyPackage};
 pub(crate) use digest::Published;
 pub(crate) use identity_document::IdentityDocument;
 pub use invites::{NewInvites, make_invites};
+pub(crate) use key_packages::{KeyPackageStock, UploadedKeyPackages};
 pub(crate) use login::Login;
+pub(crate) use mls_devices::MlsDevices;
 pub(crate) use population::Population;
 pub(crate) use publish::Uploaded;
 pub(crate) use register::Registration;
@@ -41,7 +47,8 @@ pub(crate) use register::Registration;
 use crate::{
     apps::Apps,
     config::{
-        AuthConfig, KeysConfig, MailboxConfig, PrekeysConfig, PublicConfig, RegistrationConfig,
+        AuthConfig, KeyPackagesConfig, KeysConfig, MailboxConfig, PrekeysConfig, PublicConfig,
+        RegistrationConfig,
     },
     domain::{op_rate::OpRate, reserved::Reserved},
     error::KeysError,
@@ -80,6 +87,7 @@ pub(crate) struct Rules {
     pub(crate) op_rate: OpRate,
     pub(crate) reserved: Reserved,
     pub(crate) handles_per_account: u16,
+    pub(crate) key_packages: KeyPackagesConfig,
     pub(crate) mailbox: MailboxConfig,
     pub(crate) prekeys: PrekeysConfig,
     pub(crate) public: PublicConfig,
@@ -93,6 +101,7 @@ impl Rules {
             op_rate: OpRate::new(config.ops),
             reserved: Reserved::new(&config.handles.reserved),
             handles_per_account: config.handles.per_account,
+            key_packages: config.key_packages,
             mailbox: config.mailbox,
             prekeys: config.prekeys,
             public: config.public.clone(),

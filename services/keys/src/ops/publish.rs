@@ -165,7 +165,7 @@ impl Keys {
     }
 }
 
-async fn lock_shelf(
+pub(super) async fn lock_shelf(
     device: DeviceAddress,
     tx: &mut PgConnection,
 ) -> Result<db::shelves::Highest, KeysError> {

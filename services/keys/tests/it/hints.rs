@@ -17,7 +17,7 @@ use crate::harness::{PATIENCE, TestKeys, hex, person::Person, random};
 impl TestKeys {
     /// Puts a device of the person on a socket of a gateway that nobody else has, and
     /// listens as that gateway.
-    async fn connect(&self, person: &Person, device: u8) -> NoticeStream {
+    pub(crate) async fn connect(&self, person: &Person, device: u8) -> NoticeStream {
         let places = Places::new(self.redis.clone(), Duration::from_mins(1));
         let gateway = hex(&random::<8>());
         let place = Place { gateway: gateway.clone(), connection: ConnectionId(7) };
@@ -30,7 +30,7 @@ impl TestKeys {
     }
 }
 
-async fn next(notices: &mut NoticeStream) -> Notice {
+pub(crate) async fn next(notices: &mut NoticeStream) -> Notice {
     tokio::time::timeout(PATIENCE, notices.next()).await.unwrap().unwrap()
 }
 

@@ -25,6 +25,7 @@ async fn an_empty_shelf_is_filled_and_counted(db: PgPool) {
     let empty = json!({
         "one_time_ec": 0, "one_time_kyber": 0, "highest_one_time_ec": 0, "highest_kyber": 0,
         "signed_ec": null, "signed_ec_published_at_ms": null, "last_resort_kyber": null,
+        "key_packages": 0, "last_resort_key_package": false,
     });
     assert_eq!(keys.count(&alice.token).await, empty);
 
@@ -33,6 +34,7 @@ async fn an_empty_shelf_is_filled_and_counted(db: PgPool) {
     let full = json!({
         "one_time_ec": 7, "one_time_kyber": 7, "highest_one_time_ec": 7, "highest_kyber": 1000,
         "signed_ec": 1, "signed_ec_published_at_ms": NOW_MS, "last_resort_kyber": 1000,
+        "key_packages": 0, "last_resort_key_package": false,
     });
     assert_eq!(keys.count(&alice.token).await, full);
 }

@@ -26,17 +26,24 @@ enum Key {
 pub(crate) struct App {
     pub(crate) id: &'static str,
     key: Key,
+    /// When its tokens are made.
+    now_ms: u64,
 }
 
 impl App {
     pub(crate) fn ed25519(id: &'static str) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&random::<32>()).unwrap();
-        Self { id, key: Key::Ed25519(Arc::new(pair)) }
+        Self { id, key: Key::Ed25519(Arc::new(pair)), now_ms: NOW_MS }
     }
 
     pub(crate) fn es256(id: &'static str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        Self { id, key: Key::Es256(Arc::new(pair)) }
+        Self { id, key: Key::Es256(Arc::new(pair)), now_ms: NOW_MS }
+    }
+
+    /// The same app at another time.
+    pub(crate) fn at(self, now_ms: u64) -> Self {
+        Self { now_ms, ..self }
     }
 
     /// The app's table in the configuration.
@@ -83,7 +90,7 @@ impl App {
 
     /// The claims of a token of one of its users as they should be.
     pub(crate) fn claims(&self, user: &str) -> Value {
-        let now_s = NOW_MS / 1000;
+        let now_s = self.now_ms / 1000;
         json!({
             "iss": self.id,
             "aud": DOMAIN,

@@ -2,6 +2,7 @@
 
 mod answer;
 pub(crate) mod app;
+pub(crate) mod key_packages;
 pub(crate) mod key_server;
 pub(crate) mod person;
 pub(crate) mod prekeys;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use sotto_identity::SignedOp;
 use sotto_keys::{AppsConfig, KeysConfig, Stores};
 use sotto_kit::{
-    clock::{SharedClock, TestClock},
+    clock::{Clock as _, SharedClock, SystemClock, TestClock},
     config::Validate as _,
     grpc,
     lifecycle::Lifecycle,
@@ -117,6 +118,24 @@ impl TestKeys {
         let apps = [App::ed25519("socialink"), App::es256("vignette"), App::ed25519("island")];
         let clock = Arc::new(TestClock::new(NOW_MS));
         Self::start_replica(db, config, (apps, change), clock, (40, Arc::new(Unlimited))).await
+    }
+
+    /// A service whose clock shows what the machine's does: OpenMLS asks that one whether a
+    /// KeyPackage is within its lifetime.
+    pub(crate) async fn start_today(
+        db: PgPool,
+        change: impl FnOnce(&mut KeysConfig),
+        limits: impl FnOnce(Redis, SharedClock) -> SharedLimiter,
+    ) -> Self {
+        let now_ms = SystemClock.now_ms();
+        let apps = [App::ed25519("socialink"), App::es256("vignette"), App::ed25519("island")];
+        let apps = apps.map(|app| app.at(now_ms));
+        let clock = Arc::new(TestClock::new(now_ms));
+        let limits = limits(connect_redis().await, clock.clone());
+        let mut config = Defaults::read().keys;
+        change(&mut config);
+        let apps = (apps, |_: &mut AppsConfig| {});
+        Self::start_replica(db, config, apps, clock, (40, limits)).await
     }
 
     /// A service that limits what its callers ask for.

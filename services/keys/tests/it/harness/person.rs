@@ -22,7 +22,7 @@ use super::{DOMAIN, NOW_MS, prekeys, random};
 pub(crate) struct Device {
     pub(crate) key: SigningKey,
     identity: [u8; 32],
-    mls: SigningKey,
+    pub(crate) mls: SigningKey,
     pub(crate) registration_id: u32,
 }
 
@@ -34,6 +34,11 @@ impl Device {
     pub(crate) fn identity_key(&self) -> IdentityKey {
         let public = MontgomeryPoint::mul_base_clamped(self.identity).to_bytes();
         IdentityKey::try_from([[5].as_slice(), &public].concat().as_slice()).unwrap()
+    }
+
+    /// What its chain certifies for groups.
+    pub(crate) fn mls_key(&self) -> [u8; 32] {
+        self.mls.verifying_key().to_bytes()
     }
 
     /// Signs as libsignal does.
@@ -65,7 +70,7 @@ impl Device {
             id: device_id(id),
             device_key: self.key.verifying_key().to_bytes(),
             identity_key: self.identity_key(),
-            mls_key: self.mls.verifying_key().to_bytes(),
+            mls_key: self.mls_key(),
             registration_id: self.registration_id,
             admin,
             not_after_ms: 0,
