@@ -142,7 +142,7 @@ async fn what_is_published_is_made_once_for_all_sockets_of_the_group_and_for_no_
     assert!(other.events().is_empty());
 }
 
-/// I-2. Caught with the socket entered after the end was read, outside of the lock.
+/// I-2. Caught with where the log ends here not looked at.
 #[tokio::test]
 async fn what_was_published_since_the_groups_were_read_is_in_what_a_device_is_told() {
     let hub = Hub::new();

@@ -9,6 +9,8 @@ mod bad_input;
 mod delivery;
 mod draining;
 mod frames;
+mod group_sends;
+mod groups;
 mod harness;
 mod limits;
 mod places;

@@ -16,7 +16,7 @@ use sotto_store::{
 };
 
 use super::{
-    Device, Form, Replica, Signer,
+    Device, Form, GroupsReplica, Replica, Signer,
     keys::{DOMAIN, START_MS, TestKeys},
     wait_for,
 };
@@ -54,6 +54,9 @@ pub(crate) fn config() -> GatewayConfig {
     config.resync.pause = Duration::from_millis(1);
     config.drain.window = Duration::from_millis(100);
     config.drain.reconnect_within = Duration::from_millis(500);
+    config.groups.gap_patience = Duration::from_millis(50);
+    config.groups.list_retry = Duration::from_millis(100);
+    config.groups.unwatch_after = Duration::from_millis(300);
     config
 }
 
@@ -85,7 +88,31 @@ impl TestGateway {
         replicas: &[&Replica],
         config: GatewayConfig,
     ) -> Self {
-        Self::start_as(redis_url, replicas, config, None).await
+        Self::start_as(redis_url, replicas, config, None, &[]).await
+    }
+
+    /// A gateway of groups.
+    pub(crate) async fn start_of_groups(
+        replicas: &[&Replica],
+        groups: &[&GroupsReplica],
+        config: GatewayConfig,
+        limits: Option<LimitsConfig>,
+    ) -> Self {
+        Self::start_of_groups_behind(redis_url(), replicas, groups, config, limits).await
+    }
+
+    pub(crate) async fn start_of_groups_behind(
+        redis_url: String,
+        replicas: &[&Replica],
+        groups: &[&GroupsReplica],
+        config: GatewayConfig,
+        limits: Option<LimitsConfig>,
+    ) -> Self {
+        let limits = limits.map(|limits| (limits, AppLimits::new()));
+        let gateway = Self::start_as(redis_url, replicas, config, limits, groups).await;
+        let attached = || groups.iter().all(|replica| replica.attached() > 0);
+        wait_for("the links to the groups replicas", async || attached()).await;
+        gateway
     }
 
     /// A gateway that limits its callers.
@@ -103,7 +130,7 @@ impl TestGateway {
         limits: LimitsConfig,
         apps: AppLimits,
     ) -> Self {
-        Self::start_as(redis_url, replicas, config(), Some((limits, apps))).await
+        Self::start_as(redis_url, replicas, config(), Some((limits, apps)), &[]).await
     }
 
     async fn start_as(
@@ -111,6 +138,7 @@ impl TestGateway {
         replicas: &[&Replica],
         config: GatewayConfig,
         limits: Option<(LimitsConfig, AppLimits)>,
+        groups: &[&GroupsReplica],
     ) -> Self {
         let redis = redis(redis_url).await;
         let places = Places::new(redis.clone(), Duration::from_secs(60));
@@ -129,7 +157,7 @@ impl TestGateway {
             redis: redis.clone(),
             keys: keys.serve().await,
             messages: replicas.iter().map(|replica| replica.url()).collect(),
-            groups: Vec::new(),
+            groups: groups.iter().map(|replica| replica.url()).collect(),
         };
         let parts = sotto_gateway::build(context, neighbours, config).await.unwrap();
 

@@ -2,6 +2,7 @@
 
 mod device;
 mod gateway;
+mod groups;
 mod keys;
 mod replica;
 mod wire;
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub(crate) use self::{
     device::{Device, Form},
     gateway::{TestGateway, config},
+    groups::GroupsReplica,
     keys::Signer,
     replica::Replica,
     wire::Wire,
