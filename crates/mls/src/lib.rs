@@ -21,6 +21,9 @@
 //! for the caller to check ([`commit::Checked::claims`]). It has no store, no clock and no
 //! network.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 mod canonical;
 pub mod commit;
 pub mod config;

@@ -57,6 +57,9 @@ pub enum PolicyError {
     /// A proposal of a kind, or from somebody, that groups here do not have.
     #[error("a proposal of this kind has no place here")]
     Proposal,
+    /// A group, or a generation of it, begins with more than the leaf of its maker.
+    #[error("a group begins with its maker alone")]
+    NotAlone,
     /// More than one commit may add.
     #[error("one commit adds too many devices")]
     TooManyAdds,
@@ -82,6 +85,7 @@ impl PolicyError {
             Self::LeafIdentity => "leaf_identity",
             Self::AlreadyMember => "already_member",
             Self::Proposal => "proposal",
+            Self::NotAlone => "not_alone",
             Self::TooManyAdds => "too_many_adds",
             Self::GroupFull => "group_full",
         }

@@ -14,7 +14,7 @@ use sotto_proto::groups::GroupPolicy;
 
 pub use self::{
     error::{MalformedPolicy, PolicyError},
-    rules::{Changes, Committer, Proposer, Removal, check_commit, check_leave},
+    rules::{Changes, Committer, Proposer, Removal, check_begin, check_commit, check_leave},
 };
 use crate::canonical;
 

@@ -105,6 +105,40 @@ pub fn check_commit(
     Ok(())
 }
 
+/// Judges the beginning of a group, or of a new generation of it: may this device begin it with
+/// this policy and these members?
+///
+/// `before` is the policy of the generation that ends, and none where the group is new. A new
+/// generation keeps those admins, or fewer.
+///
+/// # Errors
+///
+/// The rule that it breaks.
+pub fn check_begin(
+    before: Option<&Policy>,
+    policy: &Policy,
+    members: &Members,
+    maker: LeafId,
+) -> Result<(), PolicyError> {
+    if members.len() != 1 || members.find(&maker).is_none() {
+        return Err(PolicyError::NotAlone);
+    }
+    if !policy.is_admin(&maker.account) {
+        return Err(PolicyError::LastAdmin);
+    }
+    let Some(before) = before else {
+        let alone = policy.admins.len() == 1;
+        return if alone { Ok(()) } else { Err(PolicyError::AdminNotMember) };
+    };
+    if !before.is_admin(&maker.account) {
+        return Err(PolicyError::Policy);
+    }
+    if !policy.admins.is_subset(&before.admins) {
+        return Err(PolicyError::AdminNotMember);
+    }
+    check_metadata(before, policy)
+}
+
 /// Judges a proposal of a member to remove its own leaf, for the server: it is to be refused
 /// before it is stored, because every commit has to take it in once it is.
 ///
@@ -157,12 +191,18 @@ fn check_member(
         if !before.is_admin(&author.account) {
             return Err(PolicyError::Policy);
         }
-        let changed = policy.metadata_hash != before.metadata_hash;
-        if Some(policy.metadata_version) != before.metadata_version.checked_add(changed.into()) {
-            return Err(PolicyError::MetadataVersion);
-        }
+        check_metadata(before, policy)?;
     }
     Ok(())
+}
+
+fn check_metadata(before: &Policy, policy: &Policy) -> Result<(), PolicyError> {
+    let changed = policy.metadata_hash != before.metadata_hash;
+    if Some(policy.metadata_version) == before.metadata_version.checked_add(changed.into()) {
+        Ok(())
+    } else {
+        Err(PolicyError::MetadataVersion)
+    }
 }
 
 fn check_external(members: &Members, leaf: LeafId, changes: &Changes) -> Result<(), PolicyError> {

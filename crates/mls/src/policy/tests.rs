@@ -414,6 +414,28 @@ fn the_last_admin_does_not_leave_while_others_are_in_the_group() {
 }
 
 #[test]
+fn a_group_begins_with_its_maker_alone_and_a_generation_with_an_admin_of_the_last() {
+    let (alice, bob) = (leaf(ALICE, 1), leaf(BOB, 1));
+    let closed = policy(&[ALICE]);
+    let both = policy(&[ALICE, BOB]);
+    let renamed = Policy { metadata_hash: Some([5; 32]), ..policy(&[ALICE]) };
+    for (what, before, after, leaves, verdict) in [
+        ("new group", None, &closed, &[alice][..], Ok(())),
+        ("other device than the maker's", None, &closed, &[bob], Err(PolicyError::NotAlone)),
+        ("more than the maker", None, &closed, &[alice, bob], Err(PolicyError::NotAlone)),
+        ("maker is no admin", None, &policy(&[BOB]), &[alice], Err(PolicyError::LastAdmin)),
+        ("admin outside", None, &both, &[alice], Err(PolicyError::AdminNotMember)),
+        ("next generation", Some(&both), &both, &[alice], Ok(())),
+        ("fewer admins", Some(&both), &closed, &[alice], Ok(())),
+        ("another admin", Some(&closed), &both, &[alice], Err(PolicyError::AdminNotMember)),
+        ("no admin before", Some(&policy(&[BOB])), &closed, &[alice], Err(PolicyError::Policy)),
+        ("other metadata", Some(&closed), &renamed, &[alice], Err(PolicyError::MetadataVersion)),
+    ] {
+        assert_eq!(check_begin(before, after, &members(leaves), alice), verdict, "{what}");
+    }
+}
+
+#[test]
 fn a_policy_has_one_form() {
     let policy = policy(&[ALICE, BOB]);
     let good = GroupPolicy {
