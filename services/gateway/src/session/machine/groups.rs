@@ -1,9 +1,10 @@
 //! What a device may ask for about its groups, and what it is told of them.
 
+use prost::Message as _;
 use sotto_ids::{ClientMsgId, GroupId, limits};
 use sotto_proto::{
     groups::outcome,
-    socket::{GroupAck, GroupHead, GroupHeads, GroupSend, server_frame},
+    socket::{GroupAck, GroupHead, GroupHeads, GroupSend, GroupStale, server_frame},
 };
 
 use super::{Machine, State};
@@ -44,7 +45,7 @@ impl Machine {
         self.pending_sends = self.pending_sends.saturating_sub(1);
         let body = match result {
             outcome::Result::Accepted(body) => server_frame::Body::GroupAccepted(body),
-            outcome::Result::Stale(body) => server_frame::Body::GroupStale(body),
+            outcome::Result::Stale(body) => server_frame::Body::GroupStale(within_a_frame(body)),
             outcome::Result::Error(body) => server_frame::Body::Error(body),
         };
         if frame != 0 {
@@ -66,6 +67,15 @@ impl Machine {
         }
         out.push_back(reply(0, server_frame::Body::GroupHeads(GroupHeads { heads, complete })));
     }
+}
+
+/// Leaves out entries that would not fit a frame in either form: the device reads the log.
+fn within_a_frame(mut stale: GroupStale) -> GroupStale {
+    if stale.encoded_len() > limits::MAX_FRAME_BYTES / 2 {
+        stale.entries.clear();
+        stale.more = true;
+    }
+    stale
 }
 
 pub(super) fn acknowledge(frame: u64, ack: GroupAck, out: &mut Actions) {

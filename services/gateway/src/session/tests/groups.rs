@@ -1,10 +1,11 @@
 use sotto_ids::GroupId;
 use sotto_proto::{
     groups,
-    socket::{GroupAccepted, GroupAck, GroupCursor, GroupHead, GroupSend, GroupStale},
+    socket::{GroupAccepted, GroupAck, GroupCursor, GroupEntry, GroupHead, GroupSend, GroupStale},
 };
 
 use super::*;
+use crate::session::codec::Encoding;
 
 fn group(number: u8) -> Bytes {
     Bytes::copy_from_slice(GroupId::new([number; 16]).as_bytes())
@@ -157,6 +158,27 @@ fn where_logs_end_is_told_and_what_is_cut_is_not_called_complete() {
 
     let mut early = Script::new();
     assert!(early.event(heads(1, true)).is_empty(), "not before Hello");
+}
+
+/// Caught with the entries left in: a frame of 700 KiB.
+#[test]
+fn what_a_stale_send_lacks_is_left_out_where_no_frame_holds_it() {
+    for (bytes, entries) in [(100_000, 1), (500_000, 0)] {
+        let entry = GroupEntry { message: vec![7; bytes].into(), ..GroupEntry::default() };
+        let stale = GroupStale { entries: vec![entry], ..GroupStale::default() };
+        let mut script = Script::live();
+        script.frame(sent(6, group_send()));
+
+        let result = groups::outcome::Result::Stale(stale);
+        let actions = script.event(Event::GroupOutcome { frame: 6, result });
+
+        let [Action::Send(frame)] = &actions[..] else { panic!("{actions:?}") };
+        let Some(Body::GroupStale(told)) = &frame.body else { panic!("{frame:?}") };
+        assert_eq!((told.entries.len(), told.more), (entries, entries == 0));
+        let mut written = bytes::BytesMut::new();
+        Encoding::Json.encode(frame, &mut written);
+        assert!(written.len() <= limits::MAX_FRAME_BYTES);
+    }
 }
 
 #[test]
