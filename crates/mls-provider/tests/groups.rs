@@ -106,6 +106,14 @@ impl Device {
         })
     }
 
+    fn propose_update(&mut self) -> Vec<u8> {
+        self.in_group(|group, provider, signer| {
+            let parameters = LeafNodeParameters::default();
+            let (proposal, _) = group.propose_self_update(provider, signer, parameters).unwrap();
+            proposal.to_bytes().unwrap()
+        })
+    }
+
     fn merge(&mut self) {
         self.in_group(|group, provider, _| group.merge_pending_commit(provider).unwrap());
     }
@@ -176,6 +184,16 @@ fn a_group_lives_through_its_store_in_each_suite() {
         for (text, message) in texts.iter().rev() {
             assert_eq!(alice.receive(message).unwrap(), *text);
         }
+
+        // A leaf that somebody else will commit waits in the store with its private key.
+        let update = bob.propose_update();
+        alice.receive(&update);
+        let commit = alice.commit_proposals();
+        bob.receive(&commit);
+        alice.merge();
+        assert_eq!(alice.epoch(), bob.epoch());
+        let hello = alice.send(b"again");
+        assert_eq!(bob.receive(&hello).unwrap(), b"again");
 
         let leave = bob.leave();
         alice.receive(&leave);

@@ -76,16 +76,13 @@ pub fn welcome(bytes: &[u8]) -> Result<Welcome, Malformed> {
     }
 }
 
-/// Reads a KeyPackage in an `MLSMessage`.
+/// Reads a KeyPackage, bare as the keys service takes and gives it.
 ///
 /// # Errors
 ///
 /// Where the bytes are none.
 pub fn key_package(bytes: &[u8]) -> Result<KeyPackageIn, Malformed> {
-    match body(bytes)? {
-        MlsMessageBodyIn::KeyPackage(key_package) => Ok(key_package),
-        _ => Err(Malformed),
-    }
+    exactly(bytes)
 }
 
 /// Reads a ratchet tree, as [`tree::decompress`](crate::tree::decompress) gives it.

@@ -73,7 +73,7 @@ fn what_is_cut_or_changed_is_refused_and_nothing_panics() {
     let mut alice = Device::new(1, 1);
     let mut server = alice.create(&policy(&[1]));
     let bob = Device::new(2, 1);
-    let key_package = MlsMessageOut::from(bob.key_package()).to_bytes().unwrap();
+    let key_package = bob.key_package().tls_serialize_detached().unwrap();
     let info = alice.info(true);
     let commit = alice.commit(|commit| commit.propose_adds([bob.key_package()]));
     let welcome = commit.welcome.unwrap();
