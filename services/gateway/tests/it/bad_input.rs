@@ -3,13 +3,17 @@
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use prost::Message as _;
-use sotto_ids::limits::MAX_FRAME_BYTES;
+use sotto_ids::{
+    ClientMsgId, GroupId,
+    limits::{MAX_FRAME_BYTES, MAX_GROUP_MESSAGE_BYTES},
+};
 use sotto_proto::socket::{
-    Ack, Authenticate, ClientFrame, DeviceMessage, Resume, Retract, Send, client_frame::Body,
+    Ack, Authenticate, ClientFrame, DeviceMessage, GroupAck, GroupCursor, GroupSend, Resume,
+    Retract, Send, client_frame::Body,
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Device, Form, Replica, Signer, TestGateway};
+use crate::harness::{Device, Form, GroupsReplica, Replica, Signer, TestGateway, config};
 
 /// When it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,23 @@ fn retract_from(devices: u32) -> Body {
 
 fn ack_of(ids: usize, length: usize) -> Body {
     Body::Ack(Ack { envelope_ids: vec![vec![0x70; length].into(); ids] })
+}
+
+/// One that is good, but for what is changed.
+fn group_send(change: impl FnOnce(&mut GroupSend)) -> Body {
+    let mut send = GroupSend {
+        group: Bytes::copy_from_slice(GroupId::new([7; 16]).as_bytes()),
+        client_msg_id: Bytes::copy_from_slice(ClientMsgId::new(1, [7; 10]).as_bytes()),
+        message: Bytes::from_static(b"sealed"),
+        ..GroupSend::default()
+    };
+    change(&mut send);
+    Body::GroupSend(send)
+}
+
+fn group_ack_of(cursors: usize, group: &[u8]) -> Body {
+    let cursor = GroupCursor { group: Bytes::copy_from_slice(group), seq: u64::MAX };
+    Body::GroupAck(GroupAck { cursors: vec![cursor; cursors] })
 }
 
 fn token(text: &str) -> Body {
@@ -147,6 +168,59 @@ fn table() -> Vec<(&'static str, When, What, Then)> {
         ("ack: too many ids", Served, Frame(ack_of(257, 16)), Error("too_many_ids")),
         ("ack: wrong type", Served, wrong_type(4, "{\"ack\":{\"envelopeIds\":\"x\"}}"), malformed),
     ]
+    .into_iter()
+    .chain(groups_table())
+    .collect()
+}
+
+fn groups_table() -> Vec<(&'static str, When, What, Then)> {
+    use Then::{Close, Error, ErrorAndClose};
+    use What::Frame;
+    use When::{First, Served};
+
+    let malformed = Close(4503, "malformed_frame");
+    let too_early = ErrorAndClose("authenticate_first", 4501);
+    let send = |change: fn(&mut GroupSend)| Frame(group_send(change));
+    let good = *GroupId::new([7; 16]).as_bytes();
+    let group = Error("malformed_group_id");
+    vec![
+        // GroupSend
+        ("group send: too early", First, send(|_| {}), too_early),
+        ("group send: no group", Served, send(|send| send.group.clear()), group),
+        ("group send: a short group", Served, send(|send| send.group.truncate(15)), group),
+        ("group send: no UUIDv4", Served, send(|send| send.group = vec![0xff; 16].into()), group),
+        (
+            "group send: no id",
+            Served,
+            send(|send| send.client_msg_id.clear()),
+            Error("malformed_message_id"),
+        ),
+        (
+            "group send: an id of a group",
+            Served,
+            send(|send| send.client_msg_id = send.group.clone()),
+            Error("malformed_message_id"),
+        ),
+        ("group send: empty", Served, send(|send| send.message.clear()), Error("empty_ciphertext")),
+        (
+            "group send: too large",
+            Served,
+            send(|send| send.message = vec![1; MAX_GROUP_MESSAGE_BYTES + 1].into()),
+            Error("ciphertext_too_large"),
+        ),
+        (
+            "group send: wrong type",
+            Served,
+            wrong_type(7, "{\"groupSend\":{\"epoch\":-1}}"),
+            malformed,
+        ),
+        // GroupAck
+        ("group ack: too early", First, Frame(group_ack_of(1, &good)), too_early),
+        ("group ack: a short group", Served, Frame(group_ack_of(1, &good[..15])), group),
+        ("group ack: no group", Served, Frame(group_ack_of(256, &[])), group),
+        ("group ack: too many", Served, Frame(group_ack_of(257, &good)), Error("too_many_cursors")),
+        ("group ack: wrong type", Served, wrong_type(8, "{\"groupAck\":[1]}"), malformed),
+    ]
 }
 
 trait Encoded {
@@ -173,18 +247,24 @@ fn message(what: What, form: Form) -> Message {
     }
 }
 
-/// What reached the replica, in number.
-fn passed_on(replica: &Replica) -> (usize, usize, usize) {
-    (replica.submits().len(), replica.retracts().len(), replica.acknowledged())
+/// What reached the replicas, in number.
+fn passed_on(replica: &Replica, groups: &GroupsReplica) -> [usize; 5] {
+    [
+        replica.submits().len(),
+        replica.retracts().len(),
+        replica.acknowledged(),
+        groups.submits().len(),
+        groups.acknowledged().len(),
+    ]
 }
 
 /// I-9. Caught, one at a time: the check of the devices taken out of `submit` and out of
-/// `retract`, that of the ids taken out of `acknowledge`, and the bound of frames before a
-/// token left at that of all frames.
+/// `retract`, that of the ids taken out of `acknowledge`, the bound of frames before a token
+/// left at that of all frames, and each of the checks of what is for a group.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_of_every_kind_gets_its_name_and_changes_nothing() {
-    let replica = Replica::start().await;
-    let gateway = TestGateway::start(&[&replica]).await;
+    let (replica, groups) = (Replica::start().await, GroupsReplica::start().await);
+    let gateway = TestGateway::start_of_groups(&[&replica], &[&groups], config(), None).await;
 
     for form in [Form::Proto, Form::Json] {
         for (name, when, what, then) in table() {
@@ -199,7 +279,7 @@ async fn wrong_input_of_every_kind_gets_its_name_and_changes_nothing() {
                 device.hello().await;
                 device.queue_empty().await;
             }
-            let before = passed_on(&replica);
+            let before = passed_on(&replica, &groups);
 
             // What is refused by its header may find the socket closed.
             drop(device.socket.send(message(what, form)).await);
@@ -207,17 +287,17 @@ async fn wrong_input_of_every_kind_gets_its_name_and_changes_nothing() {
             match then {
                 Then::Error(reason) => {
                     assert_eq!(device.error().await.1.reason, reason, "{row}");
-                    assert_eq!(passed_on(&replica), before, "{row}");
+                    assert_eq!(passed_on(&replica, &groups), before, "{row}");
                     goes_on(&mut device, when, &token).await;
                 }
                 Then::ErrorAndClose(reason, code) => {
                     assert_eq!(device.error().await.1.reason, reason, "{row}");
                     assert_eq!(device.closed().await.0, code, "{row}");
-                    assert_eq!(passed_on(&replica), before, "{row}");
+                    assert_eq!(passed_on(&replica, &groups), before, "{row}");
                 }
                 Then::Close(code, reason) => {
                     assert_eq!(device.closed().await, (code, reason.to_owned()), "{row}");
-                    assert_eq!(passed_on(&replica), before, "{row}");
+                    assert_eq!(passed_on(&replica, &groups), before, "{row}");
                 }
             }
         }
