@@ -1,20 +1,31 @@
 //! What the fuzz targets reach. Nothing of it is in a build that is not for them.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use serde::Deserialize;
 use sotto_identity::keys::IdentityKey;
+use sotto_ids::{AccountId, DeviceId};
 use sotto_kit::{
     clock::{SharedClock, TestClock},
     config::Validate,
     lifecycle::Lifecycle,
 };
+use sotto_mls::{LeafId, identity::Claim};
 
 use crate::{
     apps::{Apps, AppsConfig, fuzz_key_set},
     config::KeysConfig,
-    domain::{account_ref::AccountRef, invite::Invite, mailbox::LinkId, public_name::PublicName},
+    domain::{
+        account_ref::AccountRef,
+        invite::Invite,
+        key_package::{KeyPackage, Lifetimes, Use},
+        mailbox::LinkId,
+        public_name::PublicName,
+    },
     http,
 };
 
@@ -96,8 +107,16 @@ pub fn names(data: &[u8]) {
     }
 }
 
-/// The bodies of prekey uploads, down to the checks of each key.
+/// The bodies of prekey uploads, down to the checks of each key; and a KeyPackage, which
+/// nobody who has no private key can make.
 pub fn prekey_upload(data: &[u8]) {
+    let owner = Claim {
+        leaf: LeafId::new(AccountId::new([7; 32]), DeviceId::FIRST),
+        signature_key: [9; 32],
+    };
+    let lifetimes = Lifetimes { now_ms: NOW_MS, longest: Duration::MAX, margin: Duration::ZERO };
+    let verdict = KeyPackage::check(data, Use::Once, owner, &lifetimes);
+    assert!(verdict.is_err(), "a KeyPackage that nobody signed was taken");
     // The basepoint: a key of the right form.
     let mut key = [0; 33];
     (key[0], key[1]) = (5, 9);

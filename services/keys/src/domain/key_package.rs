@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use openmls::prelude::{
-    KeyPackageIn, KeyPackageVerifyError, Lifetime, ProtocolVersion,
-    tls_codec::{Deserialize as _, Serialize as _},
+    KeyPackageVerifyError, Lifetime, ProtocolVersion, tls_codec::Serialize as _,
 };
 use sotto_ids::limits::MAX_KEY_PACKAGE_BYTES;
 use sotto_kit::clock::millis;
-use sotto_mls::identity::Claim;
+use sotto_mls::{config::is_usable, identity::Claim, wire};
 use sotto_mls_provider::Crypto;
 
 use super::bigint;
@@ -103,8 +102,7 @@ impl KeyPackage {
         if bytes.len() > MAX_KEY_PACKAGE_BYTES {
             return Err(Flaw::TooLarge);
         }
-        // From a reader: the way from a slice asserts, in a debug build, that nothing is cut off.
-        let unverified = KeyPackageIn::tls_deserialize_exact(bytes).map_err(|_| Flaw::Malformed)?;
+        let unverified = wire::key_package(bytes).map_err(|_| Flaw::Malformed)?;
         let package =
             unverified.validate(&Crypto, ProtocolVersion::Mls10).map_err(|error| match error {
                 KeyPackageVerifyError::LifetimeError(_) => Flaw::OutOfTime,
@@ -114,7 +112,7 @@ impl KeyPackage {
         if package.tls_serialize_detached().ok().as_deref() != Some(bytes) {
             return Err(Flaw::Malformed);
         }
-        if !sotto_mls::config::is_usable(&package) {
+        if !is_usable(&package) {
             return Err(Flaw::Unusable);
         }
         if Claim::of_leaf(package.leaf_node()) != Ok(owner) {
