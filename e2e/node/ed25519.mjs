@@ -18,6 +18,11 @@ export class SigningKey {
   sign(message) {
     return sign(null, message, this.#privateKey);
   }
+
+  /** The private half, for a library that signs by itself. */
+  pkcs8() {
+    return this.#privateKey.export({ type: 'pkcs8', format: 'der' });
+  }
 }
 
 export function verifyEd25519(publicKey, message, signature) {

@@ -6,7 +6,9 @@
 
 import { createInterface } from 'node:readline';
 
+import { Chains } from './chains.mjs';
 import { Device } from './device.mjs';
+import { Groups } from './groups.mjs';
 import { Messenger } from './messenger.mjs';
 import { Rest } from './rest.mjs';
 import { Socket } from './socket.mjs';
@@ -16,6 +18,7 @@ const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const device = new Device();
 let rest;
 let messenger;
+let groups;
 let socket;
 let settings;
 
@@ -24,9 +27,15 @@ const commands = {
   async register(given) {
     settings = given;
     rest = new Rest(given.rest);
-    messenger = new Messenger(device, rest);
+    const chains = new Chains(rest);
+    messenger = new Messenger(device, rest, chains);
+    groups = new Groups(device, rest, chains);
     messenger.on('message', (message) => say({ event: 'message', ...message }));
-    messenger.on('fault', (error) => say({ event: 'fault', error: String(error) }));
+    groups.on('message', (message) => say({ event: 'group_message', ...message }));
+    groups.on('joined', (group) => say({ event: 'group_joined', ...group }));
+    for (const one of [messenger, groups]) {
+      one.on('fault', (error) => say({ event: 'fault', error: error.stack }));
+    }
     const account = await device.register(rest, { home: given.domain, appToken: given.app_token });
     return { account_id: account.text, uuid: account.uuid, device_id: device.id };
   },
@@ -43,6 +52,7 @@ const commands = {
   async connect() {
     socket = new Socket(settings.socket, settings.token);
     messenger.attach(socket);
+    groups.attach(socket);
     socket.on('queueEmpty', () => say({ event: 'queue_empty' }));
     socket.on('end', (code) => say({ event: 'closed', code }));
     await socket.opened();
@@ -61,6 +71,50 @@ const commands = {
   },
 
   count_keys: () => rest.countKeys(),
+
+  /** Publishes a last-resort KeyPackage and `{count}` for one use each. */
+  publish_key_packages: ({ count }) => groups.publishKeyPackages(count),
+
+  /** Makes a group called `{name}`. */
+  async create_group({ name }) {
+    return { group: await groups.create(name) };
+  },
+
+  /** Adds `{accounts}` to a `{group}`. */
+  async add_to_group({ group, accounts }) {
+    await groups.add(group, accounts);
+    return {};
+  },
+
+  /** Removes an `{account}` from a `{group}`. */
+  async remove_from_group({ group, account }) {
+    await groups.remove(group, account);
+    return {};
+  },
+
+  /** Commits in a `{group}`, and nothing more than what was proposed. */
+  async update_group({ group }) {
+    await groups.update(group);
+    return {};
+  },
+
+  async leave_group({ group }) {
+    await groups.leave(group);
+    return {};
+  },
+
+  async rejoin_group({ group }) {
+    await groups.rejoin(group);
+    return {};
+  },
+
+  /** Sends a text to a `{group}`, and answers once it is durable: `{text}`. */
+  async send_to_group({ group, text }) {
+    await groups.send(group, text);
+    return {};
+  },
+
+  show_group: ({ group }) => groups.show(group),
 };
 
 async function obey({ id, do: name, ...args }) {

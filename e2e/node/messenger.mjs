@@ -1,14 +1,13 @@
 // Conversations: contacts whose chains are verified, sessions with their devices, and
 // the contents of messages.
 
-import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 
 import { signal } from './libsignal.mjs';
 import { pad, unpad } from './padding.mjs';
 import { Content, decode, encode } from './protos.mjs';
 import { base64, fromBase64 } from './rest.mjs';
-import { replay, uuidBytes, uuidText } from './sigchain.mjs';
+import { uuidBytes, uuidText, uuidV7 } from './uuids.mjs';
 
 const WHISPER = 'CIPHERTEXT_TYPE_WHISPER';
 const PREKEY = 'CIPHERTEXT_TYPE_PREKEY';
@@ -23,15 +22,16 @@ export class Messenger extends EventEmitter {
   #device;
   #rest;
   #socket = null;
-  #contacts = new Map();
+  #chains;
   #counters = new Map();
   #seen = new Set();
   #incoming = Promise.resolve();
 
-  constructor(device, rest) {
+  constructor(device, rest, chains) {
     super();
     this.#device = device;
     this.#rest = rest;
+    this.#chains = chains;
     device.stores.identities.certify = (uuid, id, key) => this.#certifies(uuid, id, key);
   }
 
@@ -48,9 +48,9 @@ export class Messenger extends EventEmitter {
 
   /** Sends a text to an account, given by its id or UUID, and waits until it is durable. */
   async sendText(account, text) {
-    const contact = await this.#contact(account);
+    const contact = await this.#chains.account(account);
     const counter = (this.#counters.get(contact.uuid) ?? 0) + 1;
-    const own = await this.#contact(this.#device.account.uuid);
+    const own = await this.#chains.account(this.#device.account.uuid);
     const content = pad(encode(Content, {
       v: 1,
       message_id: uuidV7(),
@@ -80,7 +80,7 @@ export class Messenger extends EventEmitter {
   }
 
   async #encryptForAll(uuid, content) {
-    const contact = await this.#contact(uuid);
+    const contact = await this.#chains.account(uuid);
     const devices = [...contact.devices.values()].filter((device) => device.live);
     await this.#openSessions(contact, devices);
     const messages = [];
@@ -130,7 +130,7 @@ export class Messenger extends EventEmitter {
   }
 
   async #take(envelope) {
-    const from = await this.#contact(uuidText(fromBase64(envelope.sender)));
+    const from = await this.#chains.account(uuidText(fromBase64(envelope.sender)));
     const plaintext = await this.#decrypt(from, envelope);
     const content = decode(Content, unpad(Buffer.from(plaintext)));
     // Receipts come too, and what else this client does not show.
@@ -167,7 +167,7 @@ export class Messenger extends EventEmitter {
       [this.#device.account.uuid, ours],
     ];
     for (const [uuid, head] of claims.filter(([, head]) => head)) {
-      const { hashes } = await this.#contact(uuid, head.seq);
+      const { hashes } = await this.#chains.account(uuid, head.seq);
       if (!hashes[head.seq]?.equals(head.hash)) {
         throw new Error('the server shows the two sides different chains');
       }
@@ -175,36 +175,19 @@ export class Messenger extends EventEmitter {
   }
 
   async #certifies(uuid, deviceId, key) {
-    const contact = await this.#contact(uuid);
+    const contact = await this.#chains.account(uuid);
     const device = contact.devices.get(deviceId);
     return Boolean(device?.live && device.identityKey.equals(key));
   }
 
   async #learn(uuid, { missing = [], extra = [], stale = [] }) {
-    const contact = await this.#fetch(uuid);
+    const contact = await this.#chains.fetch(uuid);
     for (const id of [...extra, ...stale]) {
       this.#device.stores.sessions.forget(addressOf(contact, id));
     }
     if (missing.some((id) => !contact.devices.get(id)?.live)) {
       throw new Error('the server names a device that is not in the chain');
     }
-  }
-
-  /** The account as its chain has it, fetched anew where what is known is too old. */
-  async #contact(account, atLeastSeq = 0) {
-    const known = this.#contacts.get(account);
-    return known && known.seq >= atLeastSeq ? known : this.#fetch(account);
-  }
-
-  async #fetch(account) {
-    const contact = replay(await this.#rest.ops(account));
-    const known = this.#contacts.get(contact.uuid);
-    if (known && !contact.hashes[known.seq]?.equals(known.head)) {
-      throw new Error('the chain is not the one that was seen before');
-    }
-    this.#contacts.set(contact.uuid, contact);
-    this.#contacts.set(account, contact);
-    return contact;
   }
 
   #ownAddress() {
@@ -233,13 +216,4 @@ function readBundle({ registration_id, device_id, identity_key, signed_ec, one_t
     signal.KEMPublicKey.deserialize(fromBase64(kyber.public_key)),
     fromBase64(kyber.signature),
   );
-}
-
-/** RFC 9562: 48 bits of time, the rest random. */
-function uuidV7() {
-  const bytes = randomBytes(16);
-  bytes.writeUIntBE(Date.now(), 0, 6);
-  bytes[6] = (bytes[6] & 0x0f) | 0x70;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  return bytes;
 }

@@ -9,13 +9,21 @@ const PROTO = fileURLToPath(new URL('../../proto/', import.meta.url));
 
 const root = new protobuf.Root();
 root.resolvePath = (_origin, target) => (target.startsWith(PROTO) ? target : PROTO + target);
-root.loadSync(['sotto/identity/v1/identity.proto', 'sotto/content/v1/content.proto'], {
-  keepCase: true,
-});
+const FILES = [
+  'sotto/identity/v1/identity.proto',
+  'sotto/content/v1/content.proto',
+  'sotto/groups/v1/groups.proto',
+];
+root.loadSync(FILES, { keepCase: true });
 
 export const Op = root.lookupType('sotto.identity.v1.Op');
 export const SignedOp = root.lookupType('sotto.identity.v1.SignedOp');
 export const Content = root.lookupType('sotto.content.v1.Content');
+export const GroupMetadata = root.lookupType('sotto.groups.v1.GroupMetadata');
+export const GroupPolicy = root.lookupType('sotto.groups.v1.GroupPolicy');
+export const LeafIdentity = root.lookupType('sotto.groups.v1.LeafIdentity');
+export const GroupEntryKind = root.lookupEnum('sotto.socket.v1.GroupEntryKind').values;
+export const LogPage = root.lookupType('sotto.groups.v1.LogPage');
 
 /** Encodes a message. Fields at their default must be left out of `fields`, as proto3 does. */
 export function encode(type, fields) {

@@ -1,6 +1,6 @@
 // The REST interface: JSON in, JSON out, bytes as base64.
 
-import { SignedOp, decodeDelimited } from './protos.mjs';
+import { LogPage, SignedOp, decode, decodeDelimited } from './protos.mjs';
 
 /** What the server said no to. */
 export class Problem extends Error {
@@ -60,6 +60,58 @@ export class Rest {
 
   countKeys() {
     return this.#json('GET', '/v1/keys/count');
+  }
+
+  /** KeyPackages of the live devices of these accounts. Uses up one-time ones. */
+  async claimKeyPackages(accounts) {
+    const answer = await this.#json('POST', '/v1/key-packages', { accounts });
+    return answer.accounts;
+  }
+
+  externalSender() {
+    return this.#json('GET', '/v1/groups/external-sender');
+  }
+
+  createGroup(body) {
+    return this.#json('POST', '/v1/groups', body);
+  }
+
+  commit(group, body) {
+    return this.#json('POST', `/v1/groups/${group}/commits`, body);
+  }
+
+  propose(group, proposal) {
+    return this.#json('POST', `/v1/groups/${group}/proposals`, { proposal });
+  }
+
+  groupInfo(group) {
+    return this.#json('GET', `/v1/groups/${group}/info`);
+  }
+
+  /** The ratchet tree of an epoch, compressed. */
+  groupTree(group, generation, epoch) {
+    return this.#octets(`/v1/groups/${group}/tree?generation=${generation}&epoch=${epoch}`);
+  }
+
+  /** A page of the log, as `{entries, head_seq}`. */
+  async groupLog(group, after, limit) {
+    const bytes = await this.#octets(`/v1/groups/${group}/log?after=${after}&limit=${limit}`);
+    return decode(LogPage, bytes);
+  }
+
+  async welcomes() {
+    const { welcomes } = await this.#json('GET', '/v1/groups/welcomes');
+    return welcomes;
+  }
+
+  deleteWelcome(group, generation, epoch) {
+    const path = `/v1/groups/${group}/welcome?generation=${generation}&epoch=${epoch}`;
+    return this.#send('DELETE', path);
+  }
+
+  async #octets(path) {
+    const response = await this.#send('GET', path);
+    return Buffer.from(await response.arrayBuffer());
   }
 
   async #json(method, path, body) {

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { verifyEd25519 } from './ed25519.mjs';
 import { signal } from './libsignal.mjs';
 import { Op, decode, encode, isCanonical, splitLast } from './protos.mjs';
+import { uuidText } from './uuids.mjs';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 const NOT_A_KEY = Buffer.alloc(32, 0xff);
@@ -49,15 +50,6 @@ export function accountUuid(id) {
   bytes[6] = (bytes[6] & 0x0f) | 0x80;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
   return uuidText(bytes);
-}
-
-export function uuidText(bytes) {
-  const hex = bytes.toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
-
-export function uuidBytes(text) {
-  return Buffer.from(text.replaceAll('-', ''), 'hex');
 }
 
 /**

@@ -7,8 +7,9 @@ import WebSocket from 'ws';
 const SUBPROTOCOL = 'sotto.v1.json';
 
 /**
- * A connection. Emits `deliver` with a list of envelopes, `queueEmpty`, and `end` with
- * the close code; whoever wants all of them listens before `opened` is awaited.
+ * A connection. Emits `deliver` with a list of envelopes, `groupDeliver` and `groupHeads`
+ * with the body of the frame, `queueEmpty`, and `end` with the close code; whoever wants
+ * all of them listens before `opened` is awaited.
  */
 export class Socket extends EventEmitter {
   #ws;
@@ -42,6 +43,10 @@ export class Socket extends EventEmitter {
     this.#ws.send(JSON.stringify({ ack: { envelopeIds } }));
   }
 
+  ackGroup(group, seq) {
+    this.#ws.send(JSON.stringify({ groupAck: { cursors: [{ group, seq: String(seq) }] } }));
+  }
+
   async close() {
     if (this.#ws.readyState === WebSocket.CLOSED) return;
     const closed = once(this.#ws, 'close');
@@ -63,6 +68,10 @@ export class Socket extends EventEmitter {
       waiting.resolve(body);
     } else if (body.deliver) {
       this.emit('deliver', body.deliver.envelopes ?? []);
+    } else if (body.groupDeliver) {
+      this.emit('groupDeliver', body.groupDeliver);
+    } else if (body.groupHeads) {
+      this.emit('groupHeads', body.groupHeads);
     } else if (body.hello) {
       this.emit('hello', body.hello);
     } else if (body.queueEmpty) {
