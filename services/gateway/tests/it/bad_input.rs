@@ -201,12 +201,17 @@ fn groups_table() -> Vec<(&'static str, When, What, Then)> {
             send(|send| send.client_msg_id = send.group.clone()),
             Error("malformed_message_id"),
         ),
-        ("group send: empty", Served, send(|send| send.message.clear()), Error("empty_ciphertext")),
+        (
+            "group send: empty",
+            Served,
+            send(|send| send.message.clear()),
+            Error("malformed_group_message"),
+        ),
         (
             "group send: too large",
             Served,
             send(|send| send.message = vec![1; MAX_GROUP_MESSAGE_BYTES + 1].into()),
-            Error("ciphertext_too_large"),
+            Error("message_too_large"),
         ),
         (
             "group send: wrong type",

@@ -32,10 +32,11 @@ impl Machine {
             let detail = "a message id is 16 bytes of a UUIDv7";
             out.push_back(error(frame, "malformed_message_id", detail));
         } else if send.message.is_empty() {
-            out.push_back(error(frame, "empty_ciphertext", "a message is never empty"));
+            let detail = "a message to a group is never empty";
+            out.push_back(error(frame, "malformed_group_message", detail));
         } else if send.message.len() > limits::MAX_GROUP_MESSAGE_BYTES {
             let detail = "a message to a group has at most 64 KiB";
-            out.push_back(error(frame, "ciphertext_too_large", detail));
+            out.push_back(error(frame, "message_too_large", detail));
         } else if self.may_send(frame, now_ms, out) {
             out.push_back(Action::GroupSubmit { frame, send });
         }

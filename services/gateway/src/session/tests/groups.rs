@@ -89,8 +89,8 @@ fn a_send_to_a_group_that_is_malformed_goes_nowhere() {
         (GroupSend { group: Bytes::new(), ..group_send() }, "malformed_group_id"),
         (GroupSend { group: vec![0; 16].into(), ..group_send() }, "malformed_group_id"),
         (GroupSend { client_msg_id: group(1), ..group_send() }, "malformed_message_id"),
-        (GroupSend { message: Bytes::new(), ..group_send() }, "empty_ciphertext"),
-        (GroupSend { message: too_long.into(), ..group_send() }, "ciphertext_too_large"),
+        (GroupSend { message: Bytes::new(), ..group_send() }, "malformed_group_message"),
+        (GroupSend { message: too_long.into(), ..group_send() }, "message_too_large"),
     ];
 
     for (send, reason) in cases {
