@@ -153,6 +153,18 @@ pub struct Tuning {
     pub prekey_retention: Duration,
     /// Private one-time prekeys of each kind that are kept; the oldest go first.
     pub prekey_max_private: u32,
+    /// One-time KeyPackages that are kept on the server. At most 200.
+    pub key_package_target: u32,
+    /// Below this many the stock is filled up.
+    pub key_package_low: u32,
+    /// How often a change of a group is made again since another member was faster.
+    pub group_attempts: u32,
+    /// Shortest wait before it is.
+    pub group_retry_min: Duration,
+    /// Longest wait before it is.
+    pub group_retry_max: Duration,
+    /// Shortest wait before another look for the KeyPackages of a new device of one's own.
+    pub own_device_retry: Duration,
     /// How long the ids of handled envelopes are remembered. Longer than the
     /// server's longest TTL.
     pub seen_retention: Duration,
@@ -225,6 +237,12 @@ impl Default for Tuning {
             prekey_rotation: 7 * DAY,
             prekey_retention: 45 * DAY,
             prekey_max_private: 1_000,
+            key_package_target: 50,
+            key_package_low: 15,
+            group_attempts: 40,
+            group_retry_min: Duration::from_millis(50),
+            group_retry_max: Duration::from_secs(2),
+            own_device_retry: Duration::from_secs(1),
             seen_retention: 60 * DAY,
             session_reset: Duration::from_hours(1),
             on_identity_change: OnIdentityChange::default(),

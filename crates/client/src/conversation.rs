@@ -2,12 +2,13 @@ use std::{fmt, time::Duration};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
-use sotto_ids::AccountId;
+use sotto_ids::{AccountId, GroupId};
 
 use crate::Message;
 
 /// Names a conversation, the same on every side: the SHA-256 of the sorted
-/// account ids. A note to oneself has the own id twice.
+/// account ids. A note to oneself has the own id twice. That of a group is a hash of the
+/// group's id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConversationId([u8; 32]);
 
@@ -19,6 +20,17 @@ impl ConversationId {
             Sha256::new()
                 .chain_update(low.as_bytes())
                 .chain_update(high.as_bytes())
+                .finalize()
+                .into(),
+        )
+    }
+
+    /// The conversation of a group.
+    pub fn of_group(group: GroupId) -> Self {
+        Self(
+            Sha256::new()
+                .chain_update(b"sotto/group-conversation/v1")
+                .chain_update(group.as_bytes())
                 .finalize()
                 .into(),
         )
@@ -52,8 +64,10 @@ impl fmt::Debug for ConversationId {
 pub struct Conversation {
     /// Its name.
     pub id: ConversationId,
-    /// Who it is with; the own account for notes to oneself.
+    /// Who it is with; the own account for notes to oneself. In a group, who wrote last.
     pub peer: AccountId,
+    /// The group, where it is one.
+    pub group: Option<GroupId>,
     /// The handle that the peer's chain claims.
     pub handle: Option<String>,
     /// Received messages that [`crate::Client::mark_read`] has not covered.

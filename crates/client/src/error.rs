@@ -63,6 +63,33 @@ pub enum ClientError {
     #[error("the message is somebody else's")]
     NotAuthor,
 
+    /// Ask to be added: this device is in no such group.
+    #[error("this device is not in the group")]
+    UnknownGroup,
+
+    /// Accept the invitation first, or decline it.
+    #[error("the invitation to the group was not accepted")]
+    GroupNotAccepted,
+
+    /// Ask an admin of the group.
+    #[error("the group does not allow it: {rule}")]
+    NotAllowedInGroup {
+        /// The rule, as a stable word.
+        rule: String,
+    },
+
+    /// Make somebody else an admin first.
+    #[error("the last admin cannot leave while others are in the group")]
+    LastGroupAdmin,
+
+    /// Ask an admin to begin the group anew: the server has a change of it that is not to be
+    /// followed.
+    #[error("a change of the group is not to be followed: {reason}")]
+    GroupStopped {
+        /// A stable word for the cause, such as `leaf_uncertified`.
+        reason: String,
+    },
+
     /// Ask for another name: nobody has this one.
     #[error("there is no such account")]
     UnknownAccount,
@@ -291,6 +318,11 @@ impl ClientError {
             Self::Limit(limit) => limit,
             Self::UnknownMessage => "unknown_message",
             Self::NotAuthor => "not_author",
+            Self::UnknownGroup => "unknown_group",
+            Self::GroupNotAccepted => "group_not_accepted",
+            Self::NotAllowedInGroup { .. } => "not_allowed_in_group",
+            Self::LastGroupAdmin => "last_group_admin",
+            Self::GroupStopped { .. } => "group_stopped",
             Self::UnknownAccount => "unknown_account",
             Self::MalformedRequest => "malformed_request",
             Self::NotAdmin => "not_admin",

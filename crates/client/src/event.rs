@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sotto_ids::{AccountId, DeviceId};
+use sotto_ids::{AccountId, DeviceId, GroupId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{ClientError, Message, MessageId, Presence};
@@ -106,7 +106,67 @@ pub enum Event {
         peer: AccountId,
         /// A stable word for the cause: `not_author`, `not_a_text`, `not_a_poll`,
         /// `poll_options`, `too_many_edits`, `other_conversation`, `own_receipt`,
-        /// `not_own`, `sync_kind`, or as for [`crate::Body::Unreadable`].
+        /// `not_own`, `sync_kind`, `not_for_groups`, or as for [`crate::Body::Unreadable`].
+        reason: String,
+    },
+    /// Somebody who is no contact has added this device to a group: see
+    /// [`crate::Client::accept_group`].
+    GroupInvited {
+        /// To which.
+        group: GroupId,
+        /// By whom.
+        by: AccountId,
+        /// What it is called; empty where that is not known yet.
+        name: String,
+    },
+    /// This device is in a group now.
+    GroupJoined {
+        /// In which.
+        group: GroupId,
+        /// Who added it.
+        by: AccountId,
+        /// What it is called; empty where that is not known yet.
+        name: String,
+    },
+    /// People came into a group or went, or other people are its admins.
+    GroupMembersChanged {
+        /// Which.
+        group: GroupId,
+        /// Who made the change.
+        by: AccountId,
+        /// Who came.
+        added: Vec<AccountId>,
+        /// Who went.
+        removed: Vec<AccountId>,
+    },
+    /// A group is called something else, or looks different.
+    GroupRenamed {
+        /// Which.
+        group: GroupId,
+        /// What it is called now.
+        name: String,
+    },
+    /// This device is in a group no longer.
+    GroupLeft {
+        /// Which.
+        group: GroupId,
+        /// Somebody took it out; it did not leave by itself.
+        removed: bool,
+    },
+    /// This device had lost its place in a group, and has come in again by itself. What was
+    /// said in between it cannot read.
+    GroupRejoined {
+        /// Which.
+        group: GroupId,
+    },
+    /// The server has a change of a group that is not to be followed. Nothing comes in there
+    /// from now on, until an admin begins it anew.
+    GroupCommitRefused {
+        /// Which.
+        group: GroupId,
+        /// A stable word for the cause: `leaf_uncertified` where a member is in it that no
+        /// chain certifies, or the rule of the group that is broken, such as `add`, `remove`
+        /// or `policy`.
         reason: String,
     },
     /// The socket is open.
@@ -182,6 +242,13 @@ impl Event {
             Self::Reacted { .. } => "dm-reaction",
             Self::Voted { .. } => "poll-vote",
             Self::ReadElsewhere { .. } => "read-elsewhere",
+            Self::GroupInvited { .. } => "group-invited",
+            Self::GroupJoined { .. } => "group-joined",
+            Self::GroupMembersChanged { .. } => "group-members",
+            Self::GroupRenamed { .. } => "group-renamed",
+            Self::GroupLeft { .. } => "group-left",
+            Self::GroupRejoined { .. } => "group-rejoined",
+            Self::GroupCommitRefused { .. } => "group-refused",
             Self::Presence { presence, .. } if presence.typing => "typing-indicator",
             Self::Presence { .. } => "presence",
             _ => return None,

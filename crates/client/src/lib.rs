@@ -21,6 +21,8 @@
 //! - What is of a later version is kept byte for byte, and shown after an upgrade.
 //! - Only the author of a message edits or deletes it, and only a device of the own
 //!   account speaks for it. All devices of both sides end with the same.
+//! - No change of a group is followed that its policy does not allow, or that lets somebody
+//!   in whom no chain certifies, whatever the server has checked.
 //! - A plaintext has one of a few sizes before it is encrypted. Receipts look like short
 //!   messages; presence is said to those alone to whom it was granted.
 //!
@@ -59,6 +61,7 @@ mod event;
 mod feedback;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod groups;
 mod kinds;
 mod link;
 mod message;
@@ -94,6 +97,7 @@ pub use event::{ConnectionState, Event, EventStream};
 pub use feedback::{
     Edition, PollResult, Presence, Reaction, Receipt, ReceiptKind, ReceiptSettings, Visibility,
 };
+pub use groups::{Group, GroupAdded, GroupDetails, GroupDevice, GroupMember, GroupStanding};
 pub use link::DeviceLink;
 pub use message::{Body, Direction, Message, MessageId, MessageState, Reply};
 pub use recovery::RecoveryPhrase;

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr, time::Duration};
 
-use sotto_ids::{AccountId, AccountUuid, DeviceId};
+use sotto_ids::{AccountId, AccountUuid, DeviceId, GroupId};
 use uuid::Uuid;
 
 use crate::{CalendarEvent, ClientError, ContactCard, ConversationId, Location, Poll};
@@ -46,8 +46,14 @@ pub struct Message {
     pub id: MessageId,
     /// Where it stands.
     pub conversation: ConversationId,
-    /// Whom the conversation is with.
+    /// Whom the conversation is with; in a group, who wrote it. All zeros where it came to a
+    /// group and could not be decrypted, so that nobody knows.
     pub peer: AccountId,
+    /// The group that it stands in, where it is one.
+    pub group: Option<GroupId>,
+    /// Where it stands in the log of its group, once it does: see
+    /// [`crate::GroupDevice::delivered`].
+    pub group_seq: Option<u64>,
     /// Who wrote it.
     pub direction: Direction,
     /// The writer's device.

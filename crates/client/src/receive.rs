@@ -16,7 +16,7 @@ use crate::{
     signal::decrypt::{self, Opened},
     vault::{
         Own, Tx,
-        accounts::Account,
+        accounts::{self, Account},
         chains,
         held::{self, Held},
         lanes,
@@ -192,6 +192,8 @@ impl Arrived<'_> {
             Err(reason) => return self.show_unreadable(tx, envelope, reason),
         };
         self.compare_heads(tx, &content, intake)?;
+        // Whoever writes is more than somebody from the same group.
+        accounts::set_met_in_group(tx.db, self.sender.account, false)?;
         self.place(tx, envelope, &content, plaintext, before_it)
     }
 
@@ -219,6 +221,7 @@ impl Arrived<'_> {
             author: self.sender,
             by: self.peer.account,
             peer: self.peer.account,
+            group: None,
             server_time_ms,
             stored_at_ms,
         }
@@ -336,6 +339,7 @@ impl Arrived<'_> {
             id: MessageId(Uuid::from_bytes(*self.id.as_bytes())),
             conversation: ConversationId::between(&self.own.account, &self.peer.account),
             peer: self.peer.account,
+            group: None,
             direction: Direction::Received,
             sender: self.sender,
             body,
@@ -396,6 +400,7 @@ fn show_held(
                 author: sender,
                 by: peer.account,
                 peer: peer.account,
+                group: None,
                 server_time_ms: held.server_time_ms,
                 stored_at_ms: held.stored_at_ms,
             };

@@ -7,7 +7,10 @@ use sotto_client::{
 };
 use url::Url;
 
-use crate::talk::{HowToSend, Outgoing, TalkCommand};
+use crate::{
+    group::GroupCommand,
+    talk::{HowToSend, Outgoing, TalkCommand},
+};
 
 /// A chat client on the terminal.
 #[derive(Debug, Parser)]
@@ -154,6 +157,9 @@ pub(crate) enum Command {
         #[arg(long)]
         events: bool,
     },
+    /// Talk with several people at once.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// List conversations, the newest first.
     Conversations,
     /// Print what was said with somebody, oldest first.

@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     #[error("the profile cannot be used: {0}")]
     Profile(String),
 
+    #[error("several groups are called so: name the one by its id")]
+    TwoGroups,
+
     #[error("this device has no evidence against the account")]
     NoEvidence,
 
@@ -39,6 +42,7 @@ impl Failure {
             Self::MissingSetting(_) => "missing_setting",
             Self::NoAppToken => "no_app_token",
             Self::Profile(_) => "profile",
+            Self::TwoGroups => "two_groups",
             Self::NoEvidence | Self::Evidence(_) => "no_evidence",
             Self::Output(_) => "output",
         }
@@ -56,7 +60,7 @@ impl Failure {
         let error = match self {
             Self::Client(error) => error,
             Self::MessageFailed { .. } | Self::NoEvidence | Self::Evidence(_) => return 4,
-            Self::MissingSetting(_) | Self::NoAppToken => return 2,
+            Self::MissingSetting(_) | Self::NoAppToken | Self::TwoGroups => return 2,
             Self::Profile(_) | Self::Output(_) => return 1,
         };
         match error {
@@ -71,6 +75,8 @@ impl Failure {
             | ClientError::CodeOlder
             | ClientError::LinkTaken
             | ClientError::LinkDeclined
+            | ClientError::GroupNotAccepted
+            | ClientError::LastGroupAdmin
             | ClientError::OtherPhrase => 3,
             ClientError::MalformedName
             | ClientError::MalformedPhrase
@@ -85,10 +91,14 @@ impl Failure {
             | ClientError::Config(_) => 2,
             ClientError::Refused { .. }
             | ClientError::UnknownAccount
+            | ClientError::UnknownGroup
+            | ClientError::NotAllowedInGroup { .. }
             | ClientError::WrongPhrase
             | ClientError::MoreKeysNeeded => 4,
             ClientError::Unavailable { .. } | ClientError::TimedOut | ClientError::AppToken(_) => 5,
-            ClientError::Distrust(_) | ClientError::LinkedElsewhere => 6,
+            ClientError::Distrust(_)
+            | ClientError::LinkedElsewhere
+            | ClientError::GroupStopped { .. } => 6,
             _ => 1,
         }
     }

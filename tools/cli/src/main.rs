@@ -12,6 +12,7 @@
 mod arguments;
 mod commands;
 mod failure;
+mod group;
 mod output;
 mod printed;
 mod profile;

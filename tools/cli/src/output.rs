@@ -5,11 +5,11 @@ use std::{
     io::{self, Write as _},
 };
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use sotto_client::{
-    Body, Chain, Contact, Conversation, Direction, Event, IdentityDocument, Me, Message,
-    MessageState, Phase,
+    Body, Chain, Contact, Conversation, Direction, Event, Group, GroupDetails, GroupDevice,
+    GroupStanding, IdentityDocument, Me, Message, MessageState, Phase, ids::AccountId,
 };
 
 use crate::failure::Failure;
@@ -100,6 +100,7 @@ impl Output {
             "type": "conversation",
             "id": conversation.id.to_string(),
             "peer": conversation.peer.to_string(),
+            "group": conversation.group.map(|group| group.to_string()),
             "handle": conversation.handle,
             "unread": conversation.unread,
             "last": message_json(&conversation.last),
@@ -115,6 +116,7 @@ impl Output {
 
     pub(crate) fn message(&mut self, message: &Message, name: Option<&str>) -> io::Result<()> {
         self.print(&message_json(message), || {
+            let place = if message.group.is_some() { "[group] " } else { "" };
             let who = match (message.direction, name) {
                 (Direction::Sent, _) => "me".to_owned(),
                 (Direction::Received, Some(name)) => format!("@{name}"),
@@ -127,13 +129,16 @@ impl Output {
                 MessageState::Read => "  (read)".to_owned(),
                 MessageState::Accepted | MessageState::Received => String::new(),
             };
-            format!("{who}: {}{state}", body_text(message))
+            format!("{place}{who}: {}{state}", body_text(message))
         })
     }
 
     /// Something that happened to a message or a person; others are passed over.
     pub(crate) fn event(&mut self, event: &Event) -> io::Result<()> {
         let Some(name) = event.name() else { return Ok(()) };
+        if let Some(value) = group_event(name, event) {
+            return self.print(&value, || name.to_owned());
+        }
         let (message, peer) = match event {
             Event::MessageEdited(message) => (Some(message.id), message.peer),
             Event::MessageAccepted { id, peer, .. }
@@ -165,6 +170,47 @@ impl Output {
             "presence": seen,
         });
         self.print(&value, || format!("{name} {}", message.as_deref().unwrap_or_default()))
+    }
+
+    pub(crate) fn group(&mut self, group: &Group) -> io::Result<()> {
+        self.print(&group_json(group), || {
+            let name = if group.name.is_empty() { "(no name yet)" } else { &group.name };
+            let standing = match group.standing {
+                GroupStanding::Member => String::new(),
+                other => format!("  ({})", other.as_str()),
+            };
+            let refused = match &group.refused {
+                Some(reason) => format!("  STOPPED: {reason}"),
+                None => String::new(),
+            };
+            format!("{name:<20} {}  {} unread{standing}{refused}", group.id, group.unread)
+        })
+    }
+
+    pub(crate) fn group_details(&mut self, details: &GroupDetails) -> io::Result<()> {
+        let members: Vec<_> = details
+            .members
+            .iter()
+            .map(|member| {
+                let device = |device: &GroupDevice| {
+                    json!({
+                        "device": u32::from(device.device),
+                        "leaf": device.leaf,
+                        "delivered": device.delivered,
+                    })
+                };
+                json!({
+                    "account": member.account.to_string(),
+                    "uuid": member.uuid.to_string(),
+                    "handle": member.handle,
+                    "admin": member.admin,
+                    "devices": member.devices.iter().map(device).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        let mut value = group_json(&details.group);
+        value["members"] = members.into();
+        self.print(&value, || group_text(details))
     }
 
     pub(crate) fn identity(&mut self, document: &IdentityDocument) -> io::Result<()> {
@@ -234,6 +280,74 @@ impl Output {
     }
 }
 
+fn group_json(group: &Group) -> Value {
+    json!({
+        "type": "group",
+        "id": group.id.to_string(),
+        "name": group.name,
+        "picture": group.picture.as_ref().map(|picture| BASE64.encode(picture)),
+        "standing": group.standing.as_str(),
+        "invited_by": group.invited_by.map(|account| account.to_string()),
+        "generation": group.generation,
+        "epoch": group.epoch,
+        "seq": group.seq,
+        "admins": group.admins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "members_may_add": group.members_may_add,
+        "unread": group.unread,
+        "refused": group.refused,
+    })
+}
+
+fn group_text(details: &GroupDetails) -> String {
+    let group = &details.group;
+    let mut lines = vec![
+        format!("{}  {}", group.name, group.id),
+        format!(
+            "  {}, generation {}, epoch {}, log to {}",
+            group.standing.as_str(),
+            group.generation,
+            group.epoch,
+            group.seq
+        ),
+    ];
+    for member in &details.members {
+        let name = member.handle.as_ref().map_or_else(|| "-".to_owned(), |name| format!("@{name}"));
+        let admin = if member.admin { "  admin" } else { "" };
+        lines.push(format!("  {name:<20} {}{admin}", member.account));
+        for device in &member.devices {
+            let delivered = match device.delivered {
+                Some(seq) if seq >= group.seq => "has everything".to_owned(),
+                Some(seq) => format!("has it to {seq}"),
+                None => "not known".to_owned(),
+            };
+            lines.push(format!("    device {:<4} {delivered}", device.device));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Something that happened to a group.
+fn group_event(name: &str, event: &Event) -> Option<Value> {
+    let accounts = |all: &[AccountId]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (group, more) = match event {
+        Event::GroupInvited { group, by, name } | Event::GroupJoined { group, by, name } => {
+            (group, json!({ "by": by.to_string(), "name": name }))
+        }
+        Event::GroupMembersChanged { group, by, added, removed } => (
+            group,
+            json!({
+                "by": by.to_string(), "added": accounts(added), "removed": accounts(removed),
+            }),
+        ),
+        Event::GroupRenamed { group, name } => (group, json!({ "name": name })),
+        Event::GroupLeft { group, removed } => (group, json!({ "removed": removed })),
+        Event::GroupRejoined { group } => (group, Value::Null),
+        Event::GroupCommitRefused { group, reason } => (group, json!({ "reason": reason })),
+        _ => return None,
+    };
+    Some(json!({ "type": "event", "event": name, "group": group.to_string(), "what": more }))
+}
+
 fn identity_text(document: &IdentityDocument) -> String {
     let mut lines = vec![
         format!("{}@{}", document.handle, document.home),
@@ -284,6 +398,8 @@ fn message_json(message: &Message) -> Value {
         "id": message.id.to_string(),
         "conversation": message.conversation.to_string(),
         "peer": message.peer.to_string(),
+        "group": message.group.map(|group| group.to_string()),
+        "group_seq": message.group_seq,
         "direction": match message.direction {
             Direction::Sent => "sent",
             Direction::Received => "received",

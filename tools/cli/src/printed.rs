@@ -91,6 +91,8 @@ mod tests {
     fn message(position: u64, direction: Direction) -> Message {
         let peer = AccountId::new([2; 32]);
         Message {
+            group: None,
+            group_seq: None,
             position,
             id: "0190a5b0-0000-7000-8000-000000000000".parse().unwrap(),
             conversation: ConversationId::between(&AccountId::new([1; 32]), &peer),

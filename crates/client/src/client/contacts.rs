@@ -31,7 +31,10 @@ impl Client {
             PeerName::Handle(handle) => inner.rest.handle_owner(handle).await?,
         };
         let uuid = account.uuid();
-        let known = inner.vault.run(move |tx| Ok(accounts::find(tx.db, uuid)?.is_some())).await?;
+        let known = inner
+            .vault
+            .run(move |tx| Ok(accounts::find(tx.db, uuid)?.is_some_and(|one| !one.met_in_group)))
+            .await?;
         let state = chain::refresh(&inner.vault, &inner.rest, Whose::Account(account)).await?;
         if let PeerName::Handle(handle) = name
             && state.handle.as_ref() != Some(handle)
@@ -42,6 +45,7 @@ impl Client {
         inner
             .vault
             .run(move |tx| {
+                accounts::set_met_in_group(tx.db, uuid, false)?;
                 if !known {
                     kinds::sync::tell_contact(tx, account, Head::of(&state))?;
                 }
@@ -60,7 +64,9 @@ impl Client {
             .run(|tx| {
                 let own = own::find(tx.db)?.map(|own| own.account);
                 let accounts = accounts::list(tx.db)?;
-                let others = accounts.iter().filter(|known| Some(known.account) != own);
+                let others = accounts
+                    .iter()
+                    .filter(|known| Some(known.account) != own && !known.met_in_group);
                 others
                     .map(|known| {
                         let state = chains::state(tx.db, tx.chains, known)?;

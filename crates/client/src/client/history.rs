@@ -27,6 +27,7 @@ impl Client {
                         Ok(Conversation {
                             id: last.conversation,
                             peer: last.peer,
+                            group: last.group,
                             handle: handle.map(|handle| handle.to_string()),
                             unread: messages::unread(tx.db, last.conversation)?,
                             timer: timer(timers::seconds(tx.db, last.conversation)?),

@@ -5,6 +5,7 @@ mod contacts;
 mod conversation;
 mod devices;
 mod document;
+mod groups;
 mod history;
 pub(crate) mod identity;
 mod link;
@@ -32,6 +33,7 @@ use crate::{
     ClientConfig, ClientError, ConnectionState, Event, EventStream, PrekeyCount, TokenProvider,
     auth::Auth,
     chores,
+    groups::{Groups, key_packages},
     net::{self, Line, ServerClock},
     prekeys::{self, Fill},
     receive,
@@ -63,6 +65,7 @@ pub(crate) struct Inner {
     resume_ticket: std::sync::Mutex<Option<Bytes>>,
     /// To the socket, for what is not worth keeping.
     pub(crate) line: Line,
+    pub(crate) groups: Groups,
     events: broadcast::Sender<Event>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -79,6 +82,11 @@ impl Inner {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody may be listening.
         drop(self.events.send(event));
+    }
+
+    /// The events from here on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
     }
 
     /// The ticket of the last socket. Each is good once.
@@ -154,6 +162,7 @@ impl Client {
             outbox,
             resume_ticket: std::sync::Mutex::default(),
             line: Line::default(),
+            groups: Groups::default(),
             events,
             tasks: TaskTracker::new(),
             closing: closing.clone(),
@@ -286,14 +295,15 @@ impl Client {
         Ok(PrekeyCount { one_time_ec: count.one_time_ec, one_time_kyber: count.one_time_kyber })
     }
 
-    /// Fills up the stock of prekeys and replaces those that are too old, as each
-    /// connect does by itself.
+    /// Fills up the stock of prekeys and KeyPackages and replaces those that are too old, as
+    /// each connect does by itself.
     ///
     /// # Errors
     /// As [`Self::prekey_count`].
     pub async fn maintain_prekeys(&self) -> Result<(), ClientError> {
         let Inner { vault, rest, auth, .. } = &*self.inner;
-        prekeys::maintain(vault, rest, auth, Fill::IfLow).await
+        prekeys::maintain(vault, rest, auth, Fill::IfLow).await?;
+        key_packages::maintain(vault, rest, auth, Fill::IfLow).await
     }
 }
 

@@ -5,7 +5,8 @@ use crate::{
     Body, ClientError, DeleteFor, Event, Message, MessageId,
     content::{Kind, Reference, Sync},
     vault::{
-        Tx, edits, messages, outbox, own, reactions, receipts, retractions, tombstones, votes,
+        Tx, edits, group_outbox, messages, outbox, own, reactions, receipts, retractions,
+        tombstones, votes,
     },
 };
 
@@ -22,11 +23,10 @@ fn for_everyone(tx: &mut Tx<'_>, id: MessageId) -> Result<(), ClientError> {
     if message.body == Body::Deleted {
         return Ok(());
     }
-    let queued = outbox::of_message(tx.db, message.position)?;
+    let queued = queued(tx, &message)?;
     if let Some((seq, false)) = queued {
         // It never left this device, so nobody has to hear of it.
-        outbox::delete(tx.db, seq)?;
-        tx.outbox_changed();
+        unqueue(tx, &message, seq)?;
         tombstones::insert(tx.db, name, tx.now_ms)?;
         forget(tx, name, &message)?;
         messages::wipe(tx.db, message.position)?;
@@ -76,13 +76,29 @@ pub(crate) fn purge(
     name: Reference,
     message: &Message,
 ) -> Result<(), ClientError> {
-    if let Some((seq, _)) = outbox::of_message(tx.db, message.position)? {
-        outbox::delete(tx.db, seq)?;
-        tx.outbox_changed();
+    if let Some((seq, _)) = queued(tx, message)? {
+        unqueue(tx, message, seq)?;
     }
     tombstones::insert(tx.db, name, tx.now_ms)?;
     forget(tx, name, message)?;
     Ok(messages::delete(tx.db, message.position)?)
+}
+
+/// The row of a message in its outbox, and whether the server may have it.
+fn queued(tx: &Tx<'_>, message: &Message) -> Result<Option<(u64, bool)>, ClientError> {
+    Ok(match message.group {
+        Some(_) => group_outbox::of_message(tx.db, message.position)?,
+        None => outbox::of_message(tx.db, message.position)?,
+    })
+}
+
+fn unqueue(tx: &mut Tx<'_>, message: &Message, seq: u64) -> Result<(), ClientError> {
+    match message.group {
+        Some(_) => group_outbox::delete(tx.db, seq)?,
+        None => outbox::delete(tx.db, seq)?,
+    }
+    tx.outbox_changed();
+    Ok(())
 }
 
 /// Drops what came back on a message.

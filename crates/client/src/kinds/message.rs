@@ -1,6 +1,6 @@
 //! Messages of the history.
 
-use sotto_ids::AccountId;
+use sotto_ids::{AccountId, GroupId};
 
 use crate::{
     Body, ClientError, Direction, Edition, Event, MessageState, ReceiptKind,
@@ -27,7 +27,7 @@ pub(super) fn take(
     if tombstones::exists(tx.db, name)? {
         return Ok(());
     }
-    let is_note = at.is_own() && at.peer == at.own.account;
+    let is_note = at.is_own() && at.peer == at.own.account && at.group.is_none();
     let is_sent = at.is_own() && !is_note;
     let is_timer = matches!(content.kind, Kind::Body(Body::TimerChanged { .. }));
     let mark = read_marks::take(tx.db, name)?;
@@ -40,6 +40,7 @@ pub(super) fn take(
         id: content.id,
         conversation: at.conversation(),
         peer: at.peer,
+        group: at.group,
         direction: if is_sent { Direction::Sent } else { Direction::Received },
         sender: at.author,
         body,
@@ -61,7 +62,9 @@ pub(super) fn take(
         let original = Edition { written_at_ms: content.sent_at_ms, text };
         super::edit::apply(tx, name, position, content.id, &original)?;
     }
-    if is_sent {
+    if at.group.is_some() {
+        // How far it came in a group, cursors say.
+    } else if is_sent {
         for earlier in receipts::list(tx.db, content.id)? {
             if earlier.account == at.peer.uuid() {
                 messages::promote(tx.db, position, earlier.kind)?;
@@ -94,6 +97,17 @@ pub(crate) fn written(
     content: &Content,
 ) -> Result<(), ClientError> {
     set_conversation_timer(tx, &Written::here(own, to, tx.now_ms), content)
+}
+
+/// As [`written`], in a group.
+pub(crate) fn written_to_group(
+    tx: &Tx<'_>,
+    own: &Own,
+    group: GroupId,
+    content: &Content,
+) -> Result<(), ClientError> {
+    let at = Written::here(own, own.account, tx.now_ms);
+    set_conversation_timer(tx, &Written { group: Some((group, None)), ..at }, content)
 }
 
 /// From here on, messages of the conversation have another timer.

@@ -16,11 +16,12 @@ pub(crate) mod receipt;
 pub(crate) mod sync;
 pub(crate) mod vote;
 
-use sotto_ids::{AccountId, DeviceAddress};
+use sotto_ids::{AccountId, DeviceAddress, GroupId};
 
 use crate::{
     ClientError, ConversationId, Event, Message, MessageId,
     content::{Content, Kind, Reference},
+    groups,
     message_id::message_id,
     outbox,
     vault::{Own, Tx, messages, own, stamp::Stamp},
@@ -35,6 +36,8 @@ pub(crate) struct Written<'a> {
     pub(crate) by: AccountId,
     /// Whom the conversation is with.
     pub(crate) peer: AccountId,
+    /// The group, where it is one, and where it stands in the log of that.
+    pub(crate) group: Option<(GroupId, Option<u64>)>,
     pub(crate) server_time_ms: u64,
     pub(crate) stored_at_ms: u64,
 }
@@ -47,13 +50,17 @@ impl<'a> Written<'a> {
             author: own.address(),
             by: own.account,
             peer,
+            group: None,
             server_time_ms: now_ms,
             stored_at_ms: now_ms,
         }
     }
 
     fn conversation(&self) -> ConversationId {
-        ConversationId::between(&self.own.account, &self.peer)
+        match self.group {
+            Some((group, _)) => ConversationId::of_group(group),
+            None => ConversationId::between(&self.own.account, &self.peer),
+        }
     }
 
     fn is_own(&self) -> bool {
@@ -105,6 +112,11 @@ fn change(
 ) -> Result<(), ClientError> {
     let content = Content::new(message_id(tx.now_ms, tx.rng), sent_at_ms, kind);
     let at = Written::here(own, message.peer, tx.now_ms);
+    if let Some(group) = message.group {
+        let at = Written { group: Some((group, None)), ..at };
+        take(tx, &at, &content, Vec::new())?;
+        return groups::outbox::enqueue_content(tx, group, &content);
+    }
     take(tx, &at, &content, Vec::new())?;
     outbox::enqueue_content(tx, own, message.peer.uuid(), &content, outbox::TellOwn::Yes)
 }

@@ -35,27 +35,23 @@ pub(crate) fn mark(tx: &mut Tx<'_>, peer: AccountId) -> Result<(), ClientError> 
 }
 
 /// Messages were read on another own device at this time.
-pub(super) fn take(
-    tx: &mut Tx<'_>,
-    own: AccountId,
-    names: &[Reference],
-    at_ms: u64,
-) -> Result<(), ClientError> {
-    let mut peers = Vec::new();
+pub(super) fn take(tx: &mut Tx<'_>, names: &[Reference], at_ms: u64) -> Result<(), ClientError> {
+    let mut conversations = Vec::new();
     for &name in names {
         match messages::find(tx.db, name)? {
             Some(message) => {
                 let was_unread = messages::set_read(tx.db, message.position, at_ms)?;
-                if was_unread && !peers.contains(&message.peer) {
-                    peers.push(message.peer);
+                let place = (message.conversation, message.peer);
+                if was_unread && !conversations.contains(&place) {
+                    conversations.push(place);
                 }
             }
             None => read_marks::insert(tx.db, name, at_ms)?,
         }
     }
     tx.chores_changed();
-    for peer in peers {
-        let unread = messages::unread(tx.db, ConversationId::between(&own, &peer))?;
+    for (conversation, peer) in conversations {
+        let unread = messages::unread(tx.db, conversation)?;
         tx.tell(Event::ReadElsewhere { peer, unread });
     }
     Ok(())

@@ -72,9 +72,7 @@ pub(super) fn take(
         Sync::Sent { recipient, server_time_ms, content, .. } => {
             take_sent(tx, at, *recipient, *server_time_ms, content)
         }
-        Sync::Read(names) => {
-            read::take(tx, at.own.account, names, content.sent_at_ms.min(tx.now_ms))
-        }
+        Sync::Read(names) => read::take(tx, names, content.sent_at_ms.min(tx.now_ms)),
         Sync::Deleted(names) => {
             for &name in names {
                 tombstones::insert(tx.db, name, tx.now_ms)?;

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     ClientError, ConnectionState, Event, Phase,
     client::Inner,
+    groups::{self, FromServer},
     prekeys::{self, Fill},
     vault::own,
 };
@@ -188,6 +189,7 @@ fn is_final(reason: &str) -> bool {
 struct Lines {
     delivered: mpsc::Sender<Delivered>,
     answers: mpsc::Sender<ServerFrame>,
+    groups: mpsc::Sender<FromServer>,
     prekeys_low: Arc<Notify>,
     expires_at_ms: watch::Sender<u64>,
 }
@@ -203,10 +205,12 @@ async fn live(
     let (frames, mut outgoing) = mpsc::channel::<ClientFrame>(QUEUE);
     let (delivered, inbox) = mpsc::channel(QUEUE);
     let (answers, answered) = mpsc::channel(QUEUE);
+    let (groups, said_of_groups) = mpsc::channel(QUEUE);
     let (acks, acked) = mpsc::channel(QUEUE);
     let (expires_at_ms, expiry) = watch::channel(hello.token_expires_at_ms);
     let prekeys_low = Arc::new(Notify::new());
-    let lines = Lines { delivered, answers, prekeys_low: Arc::clone(&prekeys_low), expires_at_ms };
+    let lines =
+        Lines { delivered, answers, groups, prekeys_low: Arc::clone(&prekeys_low), expires_at_ms };
     let heartbeat = heartbeat(hello);
     let max_frame = match usize::try_from(hello.max_frame_bytes) {
         Ok(0) | Err(_) => sotto_ids::limits::MAX_FRAME_BYTES,
@@ -226,6 +230,9 @@ async fn live(
         () = Box::pin(upkeep::prekeys(inner, &prekeys_low)) => End::lost("connection_lost"),
         () = Box::pin(upkeep::token(inner, &frames, expiry)) => End::lost("connection_lost"),
         () = Box::pin(presence::run(inner)) => End::lost("closed"),
+        () = Box::pin(groups::run(inner, &frames, said_of_groups)) => {
+            End::lost("connection_lost")
+        }
     };
     if end == End::Wanted {
         // What was stored and not acknowledged yet would come again: no harm.
@@ -322,6 +329,18 @@ async fn pass_on(frame: ServerFrame, lines: &Lines) -> bool {
         Some(Body::Accepted(_) | Body::DeviceMismatch(_) | Body::Retracted(_)) => {
             return lines.answers.send(frame).await.is_ok();
         }
+        Some(Body::GroupAccepted(_) | Body::GroupStale(_)) => {
+            return lines.groups.send(FromServer::Answer(frame)).await.is_ok();
+        }
+        Some(Body::Error(_)) if groups::is_group_frame(frame.in_reply_to) => {
+            return lines.groups.send(FromServer::Answer(frame)).await.is_ok();
+        }
+        Some(Body::GroupDeliver(deliver)) => {
+            return lines.groups.send(FromServer::Deliver(deliver)).await.is_ok();
+        }
+        Some(Body::GroupHeads(heads)) => {
+            return lines.groups.send(FromServer::Heads(heads)).await.is_ok();
+        }
         Some(Body::Error(ref error)) => {
             if frame.in_reply_to != 0 && frame.in_reply_to.is_multiple_of(2) {
                 return lines.answers.send(frame).await.is_ok();
@@ -335,20 +354,11 @@ async fn pass_on(frame: ServerFrame, lines: &Lines) -> bool {
         Some(Body::QueueOverflow(overflow)) => {
             return lines.delivered.send(Delivered::QueueOverflow(overflow)).await.is_ok();
         }
-        Some(Body::PrekeysLow(_)) => lines.prekeys_low.notify_one(),
+        Some(Body::PrekeysLow(_) | Body::KeyPackagesLow(_)) => lines.prekeys_low.notify_one(),
         Some(Body::Authenticated(authenticated)) => {
             lines.expires_at_ms.send_replace(authenticated.token_expires_at_ms);
         }
-        Some(
-            Body::Hello(_)
-            | Body::Goodbye(_)
-            | Body::GroupAccepted(_)
-            | Body::GroupStale(_)
-            | Body::GroupDeliver(_)
-            | Body::GroupHeads(_)
-            | Body::KeyPackagesLow(_),
-        )
-        | None => {}
+        Some(Body::Hello(_) | Body::Goodbye(_)) | None => {}
     }
     true
 }

@@ -12,6 +12,7 @@ use crate::{
     ClientError, Event,
     backoff::Backoff,
     client::Inner,
+    groups::key_packages,
     prekey_check::{self, Verdict},
     prekeys::{self, Fill},
     vault::{read_marks, receipts, seen, tombstones},
@@ -31,6 +32,7 @@ pub(super) async fn prekeys(inner: &Arc<Inner>, low: &Notify) {
         match prekeys::maintain(&inner.vault, &inner.rest, &inner.auth, fill).await {
             Ok(()) => {
                 backoff.reset();
+                keep_key_packages(inner, fill).await;
                 forget_old_envelopes(inner).await;
                 compare_prekeys(inner).await;
                 let looked_over = tuning.prekey_rotation / CHECKS_PER_ROTATION;
@@ -45,6 +47,13 @@ pub(super) async fn prekeys(inner: &Arc<Inner>, low: &Notify) {
                 tokio::time::sleep(pause.max(tuning.believed(error.retry_after()))).await;
             }
         }
+    }
+}
+
+/// Keeps the stock of KeyPackages up. Messages do not depend on it.
+async fn keep_key_packages(inner: &Inner, fill: Fill) {
+    if let Err(error) = key_packages::maintain(&inner.vault, &inner.rest, &inner.auth, fill).await {
+        tracing::warn!(reason = error.reason(), "the KeyPackages could not be kept up");
     }
 }
 

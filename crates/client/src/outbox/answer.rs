@@ -50,7 +50,7 @@ pub(super) fn accepted(
     server_time_ms: u64,
 ) -> Result<(), ClientError> {
     let own = own::certified(tx.db)?;
-    let content = content_of(tx, entry)?;
+    let content = content_of(tx, &entry.what)?;
     if let What::Message(position) = entry.what {
         let sealed = outbox::sealed(tx.db, entry.seq)?;
         let send = sealed.and_then(|sealed| pb::Send::decode(sealed.as_slice()).ok());

@@ -194,7 +194,7 @@ fn seal(
     entry: &Entry,
     wanted: &Wanted,
 ) -> Result<Option<pb::Send>, ClientError> {
-    let Some(content) = content_of(tx, entry)? else {
+    let Some(content) = content_of(tx, &entry.what)? else {
         return Err(ClientError::Crypto(DELETED));
     };
     let counter = entry.counter.unwrap_or(account.sent + 1);
@@ -235,8 +235,8 @@ fn seal(
 }
 
 /// What a row says; `None` where it was deleted before it went out.
-fn content_of(tx: &Tx<'_>, entry: &Entry) -> Result<Option<Content>, ClientError> {
-    let position = match &entry.what {
+pub(crate) fn content_of(tx: &Tx<'_>, what: &What) -> Result<Option<Content>, ClientError> {
+    let position = match what {
         What::Message(position) => *position,
         What::Content(content) => {
             let content = Content::decode(content).map_err(|_| ClientError::Crypto("outbox"))?;

@@ -63,6 +63,7 @@ pub(crate) fn enqueue(
         id,
         conversation,
         peer: to,
+        group: None,
         direction: Direction::Sent,
         sender: own.address(),
         body: match &content.kind {

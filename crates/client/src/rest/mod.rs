@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auth;
+pub(crate) mod groups;
 mod link;
 pub(crate) mod messages;
 mod prekeys;

@@ -117,6 +117,10 @@ pub(crate) struct KeyCount {
     pub(crate) highest_kyber: Option<u32>,
     pub(crate) signed_ec: Option<u32>,
     pub(crate) last_resort_kyber: Option<u32>,
+    #[serde(default)]
+    pub(crate) key_packages: u32,
+    #[serde(default)]
+    pub(crate) last_resort_key_package: bool,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +172,14 @@ pub(crate) struct ProblemBody {
     /// With `clock_skew`: the server's clock.
     #[serde(default)]
     pub(crate) server_time_ms: Option<u64>,
+    /// Of a group that has moved on: encoded entries of its log, and whether there are more.
+    #[serde(default)]
+    pub(crate) entries: Vec<Base64Bytes>,
+    #[serde(default)]
+    pub(crate) more: bool,
+    /// With `not_allowed`: the rule of the group's policy.
+    #[serde(default)]
+    pub(crate) rule: Option<String>,
 }
 
 /// What opening an account costs: nothing, an invite, or work on a challenge.

@@ -37,6 +37,9 @@ pub(super) struct State {
     pub(super) expired: HashSet<String>,
     /// Prekeys by kind and id: `signed`, `last_resort`, `one_time_ec`, `one_time_kyber`.
     pub(super) prekeys: BTreeMap<(&'static str, u32), Vec<u8>>,
+    /// KeyPackages, and that of last resort.
+    pub(super) key_packages: Vec<Vec<u8>>,
+    pub(super) last_resort_key_package: Option<Vec<u8>>,
     pub(super) work_bits: Option<u8>,
     pub(super) invite: Option<&'static str>,
     /// Answers that come before any other, by method and start of the path.
@@ -347,6 +350,12 @@ impl State {
         match kind {
             "signed" => put("signed", body),
             "one-time" => each(&body["keys"]).iter().for_each(|key| put("one_time_ec", key)),
+            "packages" => {
+                self.key_packages.extend(each(&body["one_time"]).iter().map(bytes));
+                if !body["last_resort"].is_null() {
+                    self.last_resort_key_package = Some(bytes(&body["last_resort"]));
+                }
+            }
             _ => {
                 for key in each(&body["one_time"]) {
                     put("one_time_kyber", &key);
@@ -370,6 +379,8 @@ impl State {
             "one_time_kyber": self.of_kind("one_time_kyber").len(),
             "signed_ec": self.of_kind("signed").last().map(|key| key.0),
             "last_resort_kyber": self.of_kind("last_resort").last().map(|key| key.0),
+            "key_packages": self.key_packages.len(),
+            "last_resort_key_package": self.last_resort_key_package.is_some(),
         })
     }
 

@@ -13,6 +13,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// standing keys.
 fn count(one_time: u32, standing: Option<(u32, u32)>) -> KeyCount {
     KeyCount {
+        key_packages: 0,
+        last_resort_key_package: false,
         one_time_ec: one_time,
         one_time_kyber: one_time,
         highest_one_time_ec: None,

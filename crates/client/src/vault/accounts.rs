@@ -16,6 +16,8 @@ pub(crate) struct Account {
     pub(crate) frozen: bool,
     /// Its account key is another one since a person last agreed to it.
     pub(crate) key_changed: bool,
+    /// Known from groups alone: no contact.
+    pub(crate) met_in_group: bool,
     /// The counter of the newest message from here.
     pub(crate) sent: u64,
 }
@@ -65,6 +67,19 @@ pub(crate) fn set_key_changed(
     Ok(())
 }
 
+/// Whether the account is known from groups alone.
+pub(crate) fn set_met_in_group(
+    db: &Connection,
+    uuid: AccountUuid,
+    met_in_group: bool,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE accounts SET met_in_group = ?2 WHERE uuid = ?1 AND met_in_group <> ?2",
+    )?
+    .execute((uuid.as_bytes(), met_in_group))?;
+    Ok(())
+}
+
 /// Messages to this account have counters up to `counter`.
 pub(crate) fn set_sent(db: &Connection, uuid: AccountUuid, counter: u64) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE accounts SET sent = max(sent, ?2) WHERE uuid = ?1")?
@@ -80,6 +95,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Account> {
         head: LinkHash(row.get("head")?),
         frozen: row.get("frozen")?,
         key_changed: row.get("key_changed")?,
+        met_in_group: row.get("met_in_group")?,
         sent: row.get("sent")?,
     })
 }

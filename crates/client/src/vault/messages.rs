@@ -1,10 +1,10 @@
 //! The table `messages`: the history.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
-use sotto_ids::{AccountId, ClientMsgId, DeviceAddress};
+use sotto_ids::{AccountId, ClientMsgId, DeviceAddress, GroupId};
 use uuid::Uuid;
 
-use super::value;
+use super::{groups, value};
 use crate::{
     Body, ConversationId, Direction, Message, MessageId, MessageState, ReceiptKind, Reply,
     content::{Reference, stored_body, timer},
@@ -15,6 +15,8 @@ pub(crate) struct NewMessage {
     pub(crate) id: MessageId,
     pub(crate) conversation: ConversationId,
     pub(crate) peer: AccountId,
+    /// The group, where it is one, and where it stands in the log of that.
+    pub(crate) group: Option<(GroupId, Option<u64>)>,
     pub(crate) direction: Direction,
     pub(crate) sender: DeviceAddress,
     pub(crate) body: Stored,
@@ -49,10 +51,10 @@ pub(crate) fn insert(db: &Connection, new: NewMessage) -> rusqlite::Result<Optio
         .prepare_cached(
             "INSERT INTO messages (id, conversation, peer, received, sender, device, text, content,
                  unreadable, reply_author, reply_id, expire_after_s, sent_at_ms, server_time_ms,
-                 stored_at_ms, read_ms, state)
+                 stored_at_ms, read_ms, state, group_id, group_seq)
              VALUES (:id, :conversation, :peer, :received, :sender, :device, :text, :content,
                  :unreadable, :reply_author, :reply_id, :expire_after_s, :sent_at_ms,
-                 :server_time_ms, :stored_at_ms, :read_ms, :state)
+                 :server_time_ms, :stored_at_ms, :read_ms, :state, :group_id, :group_seq)
              ON CONFLICT (sender, device, id) DO NOTHING
              RETURNING position",
         )?
@@ -75,6 +77,8 @@ pub(crate) fn insert(db: &Connection, new: NewMessage) -> rusqlite::Result<Optio
                 ":stored_at_ms": new.stored_at_ms,
                 ":read_ms": new.read_at_ms,
                 ":state": new.state.as_str(),
+                ":group_id": new.group.map(|(group, _)| *group.as_bytes()),
+                ":group_seq": new.group.and_then(|(_, seq)| seq),
             },
             |row| row.get(0),
         )
@@ -129,6 +133,13 @@ pub(crate) fn set_accepted(
         sent.map(|(id, _)| *id.as_bytes()),
         sent.map(|(_, devices)| devices),
     ))?;
+    Ok(())
+}
+
+/// Where a message stands in the log of its group.
+pub(crate) fn set_group_seq(db: &Connection, position: u64, seq: u64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE messages SET group_seq = ?2 WHERE position = ?1")?
+        .execute((position, seq))?;
     Ok(())
 }
 
@@ -351,6 +362,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Message> {
         id: MessageId(Uuid::from_bytes(row.get("id")?)),
         conversation: ConversationId::from_stored(row.get("conversation")?),
         peer: value::account(row, "peer")?,
+        group: groups::id(row, "group_id")?,
+        group_seq: row.get("group_seq")?,
         direction: if received { Direction::Received } else { Direction::Sent },
         device: value::device(row, "device")?,
         body,

@@ -10,9 +10,13 @@ pub(crate) mod chains;
 pub(crate) mod counters;
 pub(crate) mod edits;
 pub(crate) mod grants;
+pub(crate) mod group_outbox;
+pub(crate) mod groups;
 pub(crate) mod held;
+pub(crate) mod key_packages;
 pub(crate) mod lanes;
 pub(crate) mod messages;
+pub(crate) mod mls_values;
 mod open;
 pub(crate) mod outbox;
 pub(crate) mod own;
@@ -60,7 +64,7 @@ pub(crate) struct VaultOptions {
 /// Whom the vault tells what it has committed.
 pub(crate) struct Signals {
     pub(crate) events: broadcast::Sender<Event>,
-    /// Rows in the outbox.
+    /// Rows in the outbox, and in that of groups.
     pub(crate) outbox: watch::Sender<u64>,
     /// When the first of the messages that are held back is due.
     pub(crate) holds: watch::Sender<Option<u64>>,

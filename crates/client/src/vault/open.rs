@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 use crate::{ClientError, StoreKey};
 
 /// The schema's versions, in order; `user_version` says how many are in place.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// How long a process that is about to end may still have the file.

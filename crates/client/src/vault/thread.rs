@@ -5,10 +5,17 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Command, Job, Signals, Tx, VaultOptions, chains::ChainCache, held, messages, open, outbox,
-    presence, receipts, tx::Effects,
+    Command, Job, Signals, Tx, VaultOptions, chains::ChainCache, group_outbox, held, messages,
+    open, outbox, presence, receipts, tx::Effects,
 };
-use crate::ClientError;
+use crate::{ClientError, groups::GroupCache};
+
+/// What was computed or loaded before.
+#[derive(Default)]
+struct Caches {
+    chains: ChainCache,
+    groups: GroupCache,
+}
 
 pub(super) fn run(
     options: &VaultOptions,
@@ -36,10 +43,10 @@ pub(super) fn run(
     };
     drop(opened.send(Ok(())));
 
-    let chains = ChainCache::default();
+    let caches = Caches::default();
     let mut rng = StdRng::from_os_rng();
     while let Some((jobs, last)) = take(&mut queue, options.tuning.vault_batch) {
-        work(&mut db, &chains, &mut rng, options, jobs);
+        work(&mut db, &caches, &mut rng, options, jobs);
         if last {
             break;
         }
@@ -62,12 +69,12 @@ fn take(queue: &mut mpsc::Receiver<Command>, most: usize) -> Option<(Vec<Box<dyn
 
 fn work(
     db: &mut Connection,
-    chains: &ChainCache,
+    caches: &Caches,
     rng: &mut StdRng,
     options: &VaultOptions,
     mut jobs: Vec<Box<dyn Job>>,
 ) {
-    let committed = transact(db, chains, rng, options, &mut jobs).and_then(|effects| {
+    let committed = transact(db, caches, rng, options, &mut jobs).and_then(|effects| {
         options.signals.announce(db, &effects)?;
         Ok(effects)
     });
@@ -93,7 +100,7 @@ fn work(
 
 fn transact(
     db: &mut Connection,
-    chains: &ChainCache,
+    caches: &Caches,
     rng: &mut StdRng,
     options: &VaultOptions,
     jobs: &mut [Box<dyn Job>],
@@ -101,7 +108,8 @@ fn transact(
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut tx = Tx {
         db: &transaction,
-        chains,
+        chains: &caches.chains,
+        groups: &caches.groups,
         rng,
         tuning: &options.tuning,
         now_ms: options.clock.now_ms(),
@@ -118,7 +126,7 @@ fn transact(
 impl Signals {
     fn announce(&self, db: &Connection, effects: &Effects) -> rusqlite::Result<()> {
         if effects.outbox_changed {
-            self.outbox.send_replace(outbox::count(db)?);
+            self.outbox.send_replace(outbox::count(db)? + group_outbox::count(db)?);
         }
         if effects.holds_changed {
             self.holds.send_replace(held::next_due(db)?);

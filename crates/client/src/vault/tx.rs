@@ -2,12 +2,13 @@ use rand::rngs::StdRng;
 use rusqlite::Connection;
 
 use super::chains::ChainCache;
-use crate::{ClientError, Event, Tuning};
+use crate::{ClientError, Event, Tuning, groups::GroupCache};
 
 /// What a job works in: the open transaction, and what comes in through the door.
 pub(crate) struct Tx<'c> {
     pub(crate) db: &'c Connection,
     pub(crate) chains: &'c ChainCache,
+    pub(crate) groups: &'c GroupCache,
     pub(crate) rng: &'c mut StdRng,
     pub(crate) tuning: &'c Tuning,
     pub(crate) now_ms: u64,

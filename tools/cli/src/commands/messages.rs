@@ -205,10 +205,14 @@ pub(super) async fn read(name: &PeerName, client: &Client) -> Result<(), Failure
 
 /// Handles by account, looked up when one is not known yet.
 #[derive(Default)]
-struct Names(HashMap<AccountId, Option<String>>);
+pub(super) struct Names(HashMap<AccountId, Option<String>>);
 
 impl Names {
-    async fn learn(&mut self, account: AccountId, client: &Client) -> Result<(), Failure> {
+    pub(super) async fn learn(
+        &mut self,
+        account: AccountId,
+        client: &Client,
+    ) -> Result<(), Failure> {
         if !self.0.contains_key(&account) {
             for contact in client.contacts().await? {
                 let handle = contact.handle.map(|handle| handle.to_string());
@@ -219,7 +223,7 @@ impl Names {
         Ok(())
     }
 
-    fn of(&self, account: AccountId) -> Option<&str> {
+    pub(super) fn of(&self, account: AccountId) -> Option<&str> {
         self.0.get(&account)?.as_deref()
     }
 }

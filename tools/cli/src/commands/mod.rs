@@ -4,6 +4,7 @@ mod account;
 mod devices;
 mod endpoints;
 mod evidence;
+mod groups;
 mod messages;
 mod people;
 mod talk;
@@ -63,6 +64,7 @@ async fn carry_out(
             let until = messages::Until { time, count, drain, events };
             messages::listen(until, &mut printed, client, output).await
         }
+        Command::Group(command) => groups::run(command, client, output).await,
         Command::Conversations => messages::conversations(client, output).await,
         Command::History { name, limit, before } => {
             messages::history(&name, limit, before, client, output).await
