@@ -97,6 +97,34 @@ pub(crate) async fn list_rosters(
     Ok(rosters)
 }
 
+/// The entries with which these devices came into their groups.
+pub(crate) async fn list_joined(
+    devices: &[(GroupId, DeviceAddress)],
+    db: impl PgExecutor<'_>,
+) -> sqlx::Result<HashMap<(GroupId, DeviceAddress), u64>> {
+    let groups: Vec<Uuid> = devices.iter().map(|(group, _)| group.as_uuid()).collect();
+    let accounts: Vec<Uuid> = devices.iter().map(|(_, is)| is.account.as_uuid()).collect();
+    let numbers: Vec<i16> = devices.iter().map(|(_, is)| is.device.as_i16()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT members.group_id, members.account, members.device, members.joined_seq
+        FROM unnest($1::uuid[], $2::uuid[], $3::smallint[]) AS asked (group_id, account, device)
+        JOIN groups.members USING (group_id, account, device)
+        "#,
+        &groups,
+        &accounts,
+        &numbers,
+    )
+    .fetch_all(db)
+    .await?;
+    let joined = rows.into_iter().filter_map(|row| {
+        let device = DeviceId::try_from(row.device).ok()?;
+        let address = DeviceAddress::new(AccountUuid::from_stored(row.account), device);
+        Some(((GroupId::from_stored(row.group_id), address), from_bigint(row.joined_seq)))
+    });
+    Ok(joined.collect())
+}
+
 /// Adds messages to the logs of groups that the transaction holds, and moves the ends of
 /// these logs. `ends`: the last `seq` of each group.
 pub(crate) async fn insert_messages(

@@ -35,32 +35,33 @@ impl Groups {
         let made_at = read.at;
 
         let _lane = self.following.lane(group).await?;
-        let standing = self.standing(group, caller.device).await?;
-        standing.member()?;
-        let head = standing.group.head;
-        let stale = made_at != head.at;
-        let tracked = if stale { None } else { self.tracked(group, head.at).await? };
-        let Some(tracked) = tracked else {
-            return Err(self.behind(Lag::StaleEpoch, made_at, &standing).await);
-        };
-        let before = db::log::list_proposals(group, head.at, 0, &self.db).await?;
-        let leaver = leaf_of(caller);
-        let (leaving, tracked) = self
-            .following
-            .work(move || (mls::check_leave(&tracked, &before, read, leaver), tracked))
-            .await?;
-        self.following.keep(tracked);
-        match leaving? {
-            Leaving::Proposed { seq } => return Ok(seq),
-            Leaving::New => {}
-        }
-        match self.store_proposals(group, head.at, vec![proposal]).await? {
-            Some(seq) => Ok(seq),
-            None => {
-                let standing = self.standing(group, caller.device).await?;
-                Err(self.behind(Lag::StaleEpoch, made_at, &standing).await)
+        for _ in 0..TRIES {
+            let standing = self.standing(group, caller.device).await?;
+            standing.member()?;
+            let head = standing.group.head;
+            let stale = made_at != head.at;
+            let tracked = if stale { None } else { self.tracked(group, head.at).await? };
+            let Some(tracked) = tracked else {
+                return Err(self.behind(Lag::StaleEpoch, made_at, &standing).await);
+            };
+            let before = db::log::list_proposals(group, head.at, 0, &self.db).await?;
+            let last = last_seq(&before);
+            let (leaver, read) = (leaf_of(caller), read.clone());
+            let (leaving, tracked) = self
+                .following
+                .work(move || (mls::check_leave(&tracked, &before, read, leaver), tracked))
+                .await?;
+            self.following.keep(tracked);
+            match leaving? {
+                Leaving::Proposed { seq } => return Ok(seq),
+                Leaving::New => {}
+            }
+            let proposals = vec![proposal.clone()];
+            if let Some(seq) = self.store_proposals(group, head.at, last, proposals).await? {
+                return Ok(seq);
             }
         }
+        Err(GroupsError::Busy)
     }
 
     /// Proposes in the name of the deployment that these devices are removed from a group, as
@@ -80,6 +81,7 @@ impl Groups {
             };
             let at = found.head.at;
             let before = db::log::list_proposals(group, at, 0, &self.db).await?;
+            let last = last_seq(&before);
             let Some(tracked) = self.tracked(group, at).await? else { continue };
             let (leaves, external_sender) = (leaves.to_vec(), self.external_sender.clone());
             let (proposals, tracked) = self
@@ -91,7 +93,7 @@ impl Groups {
             self.following.keep(tracked);
             let proposals: Vec<Bytes> = proposals?.into_iter().map(Bytes::from).collect();
             let count = proposals.len();
-            if count == 0 || self.store_proposals(group, at, proposals).await?.is_some() {
+            if count == 0 || self.store_proposals(group, at, last, proposals).await?.is_some() {
                 return Ok(count);
             }
         }
@@ -99,11 +101,13 @@ impl Groups {
     }
 
     /// Adds proposals to the log of an epoch. The `seq` of the last, or `None` where the epoch
-    /// is over.
+    /// is over or others have come since the entry `after`: they may remove the same leaf, and
+    /// no commit can take two that do.
     async fn store_proposals(
         &self,
         group: GroupId,
         at: Epoch,
+        after: u64,
         proposals: Vec<Bytes>,
     ) -> Result<Option<u64>, GroupsError> {
         let now_ms = self.clock.now_ms();
@@ -113,6 +117,11 @@ impl Groups {
             tx.rollback().await?;
             return Ok(None);
         };
+        // From here on nobody else adds to the log of the group.
+        if !db::log::list_proposals(group, at, after, &mut *tx).await?.is_empty() {
+            tx.rollback().await?;
+            return Ok(None);
+        }
         let first = last + 1 - count;
         let turn = self.delivery.publications.turn(group, first);
         let entries: Vec<GroupEntry> = (first..)
@@ -126,4 +135,9 @@ impl Groups {
         turn.publish(entries, false);
         Ok(Some(last))
     }
+}
+
+/// The number of the last of these.
+fn last_seq(proposals: &[GroupEntry]) -> u64 {
+    proposals.last().map_or(0, |proposal| proposal.seq)
 }

@@ -1,10 +1,10 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     time::{Duration, Instant},
 };
 
-use sotto_ids::GroupId;
-use sotto_proto::socket::GroupEntry;
+use sotto_ids::{DeviceAddress, GroupId};
+use sotto_proto::socket::{GroupEntry, GroupEntryKind};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     db,
-    domain::{Epoch, Head},
+    domain::{Epoch, Head, Send},
     gateways::{Answer, Stale, entry_bytes},
     metrics,
 };
@@ -121,13 +121,25 @@ impl Writer {
     /// Answers those whose epoch is over with what they have missed. It is read after the
     /// transaction, which holds up others; what is in the log stays there.
     async fn tell_late(&self, late: Vec<(Pending, Head)>) {
+        if late.is_empty() {
+            return;
+        }
+        let senders: Vec<(GroupId, DeviceAddress)> =
+            late.iter().map(|(pending, _)| (pending.send.group, pending.send.sender)).collect();
+        let joined = db::append::list_joined(&senders, &self.groups.db);
+        let joined = self.groups.in_time(joined).await.unwrap_or_default();
         let mut missed = Missed::new();
         for (pending, head) in late {
-            let (group, at) = (pending.send.group, pending.send.at);
-            if !missed.contains_key(&(group, at)) {
-                missed.insert((group, at), self.missed(at, head).await);
-            }
-            let (entries, more) = missed.get(&(group, at)).cloned().unwrap_or_default();
+            let Send { group, sender, at, .. } = pending.send;
+            let (mut entries, mut more) = match missed.entry((group, at)) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(unknown) => unknown.insert(self.missed(at, head).await).clone(),
+            };
+            // Nobody is told what was before it came, whatever epoch it claims to be in.
+            let joined_seq = joined.get(&(group, sender)).copied().unwrap_or(u64::MAX);
+            let before = entries.len();
+            entries.retain(|entry| entry.seq >= joined_seq);
+            more |= entries.len() < before;
             pending.ticket.answer(Answer::Stale(Stale { now: head.at, entries, more }));
         }
     }
@@ -140,14 +152,16 @@ impl Writer {
             return (Vec::new(), false);
         }
         let bounds = &self.groups.config.commits;
+        // One more shows that there is more; and the first may be how the epoch began.
         let limit = bounds.refusal_entries;
-        let read = db::log::list_handshakes(head.group, from, head.seq, limit + 1, &self.groups.db);
+        let read = db::log::list_handshakes(head.group, from, head.seq, limit + 2, &self.groups.db);
         let Ok(mut entries) = self.groups.in_time(read).await else {
             return (Vec::new(), true);
         };
-        let begins = entries
-            .first()
-            .is_some_and(|entry| (entry.generation, entry.epoch) == (from.generation, from.epoch));
+        let is_at =
+            |entry: &GroupEntry| (entry.generation, entry.epoch) == (from.generation, from.epoch);
+        entries.retain(|entry| entry.kind() != GroupEntryKind::Reset || !is_at(entry));
+        let begins = entries.first().is_some_and(is_at);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut more = !begins || entries.len() > limit;
         entries.truncate(limit);
