@@ -1,11 +1,15 @@
 //! The section `[gateway]`. `config.default.toml` of this crate holds the defaults
 //! and says what each setting means.
 
+mod groups;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sotto_ids::limits::MAX_FRAME_BYTES;
 use sotto_kit::config::{ByteSize, Validate, require};
+
+pub use self::groups::GroupsConfig;
 
 /// The defaults, as TOML with the section `[gateway]`.
 pub const DEFAULT_CONFIG: &str = include_str!("../config.default.toml");
@@ -190,35 +194,6 @@ pub struct ResyncConfig {
     pub delay: Duration,
 }
 
-/// The section `[gateway.groups]`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupsConfig {
-    /// Groups that are followed for one socket.
-    pub max_groups: usize,
-    /// The same over all sockets.
-    pub max_subscriptions: usize,
-    /// Devices whose groups are asked for at once.
-    pub list_at_once: usize,
-    /// The wait before they are asked for again where they could not be read.
-    #[serde(with = "humantime_serde")]
-    pub list_retry: Duration,
-    /// How often they are asked for without a reason.
-    #[serde(with = "humantime_serde")]
-    pub list_every: Duration,
-    /// How often the ends of all logs are read.
-    #[serde(with = "humantime_serde")]
-    pub audit_interval: Duration,
-    /// Logs in one question.
-    pub audit_batch: usize,
-    /// How long an entry may be missing before devices are told.
-    #[serde(with = "humantime_serde")]
-    pub gap_patience: Duration,
-    /// How long a group is followed after its last socket.
-    #[serde(with = "humantime_serde")]
-    pub unwatch_after: Duration,
-}
-
 /// The section `[gateway.drain]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -295,16 +270,7 @@ impl Validate for GatewayConfig {
         check.time("resync.pause", self.resync.pause, Duration::ZERO, 10 * SECOND);
         check.time("resync.delay", self.resync.delay, Duration::ZERO, 60 * SECOND);
 
-        let groups = &self.groups;
-        check.number("groups.max_groups", groups.max_groups, 1, 10_000);
-        check.number("groups.max_subscriptions", groups.max_subscriptions, 1_000, 100_000_000);
-        check.number("groups.list_at_once", groups.list_at_once, 1, 10_000);
-        check.time("groups.list_retry", groups.list_retry, 100 * MS, 60 * SECOND);
-        check.time("groups.list_every", groups.list_every, 10 * SECOND, DAY);
-        check.time("groups.audit_interval", groups.audit_interval, 100 * MS, 300 * SECOND);
-        check.number("groups.audit_batch", groups.audit_batch, 1, 1_000);
-        check.time("groups.gap_patience", groups.gap_patience, Duration::ZERO, 10 * SECOND);
-        check.time("groups.unwatch_after", groups.unwatch_after, Duration::ZERO, 600 * SECOND);
+        self.groups.check(&mut check);
 
         check.time("drain.window", self.drain.window, Duration::ZERO, 600 * SECOND);
         check.time("drain.batch_every", self.drain.batch_every, 10 * MS, 10 * SECOND);

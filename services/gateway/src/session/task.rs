@@ -9,12 +9,8 @@ use std::{future::pending, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use sotto_kit::limits::{Allowance, Class};
-use sotto_proto::{
-    groups,
-    messages::{self, uplink::Item},
-    socket::Error,
-};
+use sotto_kit::limits::Allowance;
+use sotto_proto::{groups, messages::uplink::Item};
 use tokio::time::timeout;
 
 use super::{
@@ -25,13 +21,12 @@ use super::{
     line::Line,
     machine::{Machine, Setup},
     outbox::Outbox,
-    replies::rate_limited,
     uplink::Asker,
 };
 use crate::{
     entrance::Opening,
     gateway::Gateway,
-    groups::{Broadcast, Membership, line::GroupLine},
+    groups::{Membership, line::GroupLine},
     mailbox::Mailbox,
     metrics,
     registry::{Handle, Registered},
@@ -49,15 +44,15 @@ pub(crate) struct Session<T> {
     pub(super) registered: Registered,
     pub(super) socket: T,
     pub(super) encoding: Encoding,
-    machine: Machine,
+    pub(super) machine: Machine,
     actions: Actions,
     pub(super) outbox: Outbox,
     /// From when its device is known.
     pub(super) line: Option<Line>,
     pub(super) group_line: Option<GroupLine>,
     /// What the device may still send before its limits are looked at; and what to groups.
-    allowance: Allowance,
-    group_allowance: Allowance,
+    pub(super) allowance: Allowance,
+    pub(super) group_allowance: Allowance,
     /// From when it is told of its groups.
     pub(super) membership: Option<Membership>,
     /// What the device may resume with.
@@ -312,19 +307,10 @@ impl<T: Transport> Session<T> {
                 Action::Pull { in_flight, limit } => {
                     self.put(|asker| asker.pull(&in_flight, limit));
                 }
-                Action::EnterGroups => {
-                    if let Some(line) = &self.line {
-                        let handle = self.registered.handle();
-                        self.membership = Some(self.gateway.groups.enter(handle, line.device()));
-                    }
-                }
+                Action::EnterGroups => self.enter_groups(),
                 Action::GroupSubmit { frame, send } => {
                     if self.group_allowance.spend(1) || Box::pin(self.may_group_send(frame)).await {
-                        self.tally.sent += 1;
-                        let line = self.group_line.as_mut();
-                        if let Some(answer) = line.and_then(|line| line.submit(frame, send)) {
-                            self.step(Input::Event(answer));
-                        }
+                        self.group_submit(frame, send);
                     }
                 }
                 Action::GroupAcknowledge(cursors) => {
@@ -346,61 +332,6 @@ impl<T: Transport> Session<T> {
             }
         }
         Ok(())
-    }
-
-    /// Writes what other sockets write too. Where that cannot be, the device is told to look.
-    fn broadcast(&mut self, broadcast: &Broadcast) {
-        match broadcast.wire(self.encoding) {
-            Some(wire) => {
-                self.gateway.meters.group_deliveries.increment(1);
-                self.outbox.shared(wire);
-            }
-            None => self.step(Input::Event(Event::GroupBehind(broadcast.group().clone()))),
-        }
-    }
-
-    /// Whether the device may send one more. If not, the frame is answered.
-    async fn may_send(&mut self, frame: u64) -> bool {
-        match self.ask_limits(Class::Send).await {
-            Ok(granted) => {
-                self.allowance.add(granted);
-                self.allowance.spend(1)
-            }
-            Err(error) => {
-                let result = messages::outcome::Result::Error(error);
-                self.step(Input::Event(Event::Outcome { frame, result }));
-                false
-            }
-        }
-    }
-
-    /// The same to a group.
-    async fn may_group_send(&mut self, frame: u64) -> bool {
-        match self.ask_limits(Class::GroupSend).await {
-            Ok(granted) => {
-                self.group_allowance.add(granted);
-                self.group_allowance.spend(1)
-            }
-            Err(error) => {
-                let result = groups::outcome::Result::Error(error);
-                self.step(Input::Event(Event::GroupOutcome { frame, result }));
-                false
-            }
-        }
-    }
-
-    /// How many more the device may send, as it and its app are limited over all of their
-    /// sockets. The socket is not read meanwhile.
-    async fn ask_limits(&mut self, class: Class) -> Result<u32, Error> {
-        let Some(line) = &self.line else {
-            return Ok(0);
-        };
-        let limits = &*self.gateway.limits;
-        let (batch, device) = (limits.socket_batch(), line.device());
-        Allowance::ask(batch, class, device, line.app(), limits).await.map_err(|limited| {
-            let now_ms = self.gateway.clock.now_ms();
-            rate_limited(self.machine.put_off_for(limited.retry_after, now_ms))
-        })
     }
 
     fn put(&mut self, item: impl FnOnce(&Asker) -> Item) {

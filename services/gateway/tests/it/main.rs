@@ -9,6 +9,7 @@ mod bad_input;
 mod delivery;
 mod draining;
 mod frames;
+mod group_repair;
 mod group_sends;
 mod groups;
 mod harness;
