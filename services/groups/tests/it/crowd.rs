@@ -1,6 +1,6 @@
 //! Many at once.
 
-use std::collections::HashSet;
+use std::{cell::Cell, collections::HashSet};
 
 use futures_util::future::join_all;
 use sqlx::PgPool;
@@ -9,7 +9,8 @@ use crate::stage::{Answer, Device, Group, Letter, Link, MINUTE, Replica, Row, St
 
 const SENDERS: usize = 40;
 const LETTERS: usize = 15;
-const COMMITS: u64 = 60;
+/// Messages for which an epoch lasts at least.
+const EPOCH: u64 = 6;
 
 /// I-2 and I-4. Two replicas, two groups; every message is sent twice at the same time, by
 /// both replicas, while epochs end as fast as they can. Senders whose epoch has ended send
@@ -25,20 +26,24 @@ async fn a_crowd_of_senders_and_commits_leaves_a_log_without_gaps_or_late_messag
     let members = stage.crowd(SENDERS);
     let groups = [stage.group(&members).await, stage.group(&members).await];
 
-    let sending = members.iter().map(|member| send_all(*member, &groups, &replicas));
-    let committing = groups.iter().map(async |group| {
-        for _ in 0..COMMITS {
-            stage.commit(*group, &[], &[]).await;
-        }
-    });
-    let everything = async { tokio::join!(join_all(sending), join_all(committing)).0 };
+    let done = Cell::new(false);
+    let sending = async {
+        let sending = members.iter().map(|member| send_all(*member, &groups, &replicas));
+        let sent = join_all(sending).await;
+        done.set(true);
+        sent
+    };
+    let committing = groups.iter().map(|group| commit_until(&done, *group, &stage));
+    let everything = async { tokio::join!(sending, join_all(committing)).0 };
     let sent = tokio::time::timeout(2 * MINUTE, everything).await.expect("all are accepted");
 
     for (number, group) in groups.into_iter().enumerate() {
         let log = stage.log(group).await;
         assert_no_gaps(&log);
         assert_nothing_late(&log);
-        assert_eq!(stage.head(group).await, (COMMITS, log.last().unwrap().seq));
+        let (epoch, seq) = stage.head(group).await;
+        assert_eq!(seq, log.last().unwrap().seq);
+        assert!(epoch > 30, "epochs ended while messages came: {epoch}");
 
         let ids: Vec<_> = log.iter().filter_map(|row| row.id).collect();
         let distinct: HashSet<_> = ids.iter().copied().collect();
@@ -51,6 +56,15 @@ async fn a_crowd_of_senders_and_commits_leaves_a_log_without_gaps_or_late_messag
         }
     }
     stage.end().await;
+}
+
+/// Ends epoch after epoch, each once a few messages have come in it.
+async fn commit_until(done: &Cell<bool>, group: Group, stage: &Stage) {
+    while !done.get() {
+        stage.commit(group, &[], &[]).await;
+        let (_, from) = stage.head(group).await;
+        while !done.get() && stage.head(group).await.1 < from + EPOCH {}
+    }
 }
 
 /// What became of the messages of one member: to which group, its id, and its number.

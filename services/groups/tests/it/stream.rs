@@ -54,7 +54,6 @@ async fn a_message_is_published_once_to_each_gateway_that_watches_its_group(db: 
     stage.end().await;
 }
 
-/// It fails where publications go out as transactions come back.
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn what_one_replica_stores_is_published_in_the_order_of_the_log(db: PgPool) {
     let mut stage = Stage::set(db).await;
