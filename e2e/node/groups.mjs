@@ -20,8 +20,8 @@ const PAGE = 500;
 const MOVED = ['epoch_taken', 'proposals_missing', 'stale_member', 'stale_epoch'];
 
 /**
- * Emits `message` with `{group, from, device, text}` for each text, `joined` with
- * `{group}`, and `fault`.
+ * Emits `message` with `{group, from, device, text}` for each text, `joined` and `changed`
+ * with `{group}`, and `fault`.
  */
 export class Groups extends EventEmitter {
   #device;
@@ -251,7 +251,9 @@ export class Groups extends EventEmitter {
   async #takeAll(membership, entries) {
     for (const entry of entries) {
       const text = await membership.take(entry);
-      if (text) this.emit('message', { group: membership.id, ...text });
+      const { id: group } = membership;
+      if (text) this.emit('message', { group, ...text });
+      if (entry.kind !== GroupEntryKind.GROUP_ENTRY_KIND_MESSAGE) this.emit('changed', { group });
     }
     this.#socket?.ackGroup(base64(uuidBytes(membership.id)), membership.cursor);
   }

@@ -32,6 +32,7 @@ const commands = {
     groups = new Groups(device, rest, chains);
     messenger.on('message', (message) => say({ event: 'message', ...message }));
     groups.on('message', (message) => say({ event: 'group_message', ...message }));
+    groups.on('changed', (group) => say({ event: 'group_changed', ...group }));
     groups.on('joined', (group) => say({ event: 'group_joined', ...group }));
     for (const one of [messenger, groups]) {
       one.on('fault', (error) => say({ event: 'fault', error: error.stack }));

@@ -7,8 +7,6 @@ import {
   createApplicationMessage,
   createCommit,
   createGroup,
-  createGroupInfoWithExternalPub,
-  createGroupInfoWithExternalPubAndRatchetTree,
   createProposal,
   decodeMlsMessage,
   defaultKeyPackageEqualityConfig,
@@ -30,6 +28,7 @@ import { unprotectPrivateMessage } from 'ts-mls/messageProtection.js';
 import { unprotectPublicMessage } from 'ts-mls/messageProtectionPublic.js';
 import { decodeRatchetTree } from 'ts-mls/ratchetTree.js';
 
+import { groupInfoOf, readingExternalPub } from './external_pub.mjs';
 import { hideExternalSenders, readExternalSenders, showExternalSenders } from './external_senders.mjs';
 
 // Node 18 has it in its module only.
@@ -125,7 +124,7 @@ export class MlsGroup {
       keyPackage.publicPackage,
       keyPackage.privatePackage,
       again,
-      suite,
+      readingExternalPub(suite),
       readTree(tree),
       config(certify),
     );
@@ -168,10 +167,8 @@ export class MlsGroup {
 
   /** A GroupInfo of this epoch, with which others join by themselves. */
   async groupInfo({ withTree = false } = {}) {
-    const make = withTree
-      ? createGroupInfoWithExternalPubAndRatchetTree
-      : createGroupInfoWithExternalPub;
-    return close('mls_group_info', { groupInfo: await make(this.#state, [], suite) });
+    const groupInfo = await groupInfoOf(this.#state, { withTree }, suite);
+    return close('mls_group_info', { groupInfo });
   }
 
   /**
