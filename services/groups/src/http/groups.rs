@@ -176,7 +176,6 @@ pub(super) async fn reset(
     security(("sotto_token" = [])),
     responses((status = 200, body = ExternalSenderBody, description = "The deployment.")),
 )]
-#[expect(clippy::unused_async, reason = "the form of a handler")]
 pub(super) async fn external_sender(
     _caller: Caller,
     groups: Data<Groups>,

@@ -207,7 +207,7 @@ fn welcomes(
             WelcomeError::Twice => GroupsError::WelcomeMismatch,
         })?,
     };
-    if trimmed.len() != added.len() || welcome.is_some() != !added.is_empty() {
+    if trimmed.len() != added.len() || welcome.is_some() == added.is_empty() {
         return Err(GroupsError::WelcomeMismatch);
     }
     trimmed

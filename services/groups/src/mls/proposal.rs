@@ -86,7 +86,7 @@ pub(crate) fn check_leave(
 }
 
 /// The deployment's own proposals to remove these devices, as far as they have a leaf whose
-/// removal is not proposed: MLSMessages, of which the group takes each.
+/// removal is not proposed: the group takes each of these messages.
 pub(crate) fn removals(
     tracked: &Tracked,
     entries: &[GroupEntry],
