@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use rand::RngCore as _;
-use sotto_load::{bench, drain, faults};
+use sotto_load::{bench, drain, faults, groups};
 
 /// Loads a Sotto that it starts itself, breaks parts of it, and says what came of it.
 ///
@@ -33,6 +33,7 @@ Examples:
     sotto-load faults --minutes 10
     sotto-load faults --seconds 60 --kills-each 1 --clients 40 --seed 7
     sotto-load drain --sockets 5000
+    sotto-load groups --members 1500
     sotto-load bench --only delivery --seconds 60";
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +51,14 @@ pub(crate) enum Command {
     /// ciphertexts. Nothing may be lost, and the returns must be spread as docs/operations.md says
     /// of `gateway.drain`.
     Drain(Drain),
+    /// Has a group of many live through everything that happens to groups.
+    ///
+    /// Every member is a real client of MLS with certified keys, in this process. The group
+    /// is made in batches, some come later, some go, some renew their keys, in a row and at
+    /// once, and many write at once. Then all members of another group commit at once, again
+    /// and again. In the end every member must be in the same epoch, and must have every
+    /// message that it was entitled to, once, in its order, and no other.
+    Groups(Groups),
     /// Measures latencies, throughput and memory, beside their targets.
     ///
     /// Only worth something in a build with optimisations, on a machine that has nothing
@@ -137,6 +146,49 @@ pub(crate) struct Drain {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Groups {
+    /// Members of the group once it is made. 50 more come later, and 50 go.
+    #[arg(long, value_name = "N", default_value_t = 1_500)]
+    #[arg(value_parser = value_parser!(u16).range(101..=1_900))]
+    members: u16,
+
+    /// Members that one commit adds while the group is made.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(value_parser = value_parser!(u16).range(1..=500))]
+    batch: u16,
+
+    /// Members that hear of everything by sockets. The others read the log.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(value_parser = value_parser!(u16).range(1..=1_900))]
+    live: u16,
+
+    /// Members that write at once.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = value_parser!(u16).range(1..=500))]
+    senders: u16,
+
+    /// Messages that each of them writes each time.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = value_parser!(u64).range(1..=1_000))]
+    messages_each: u64,
+
+    /// Members that renew their keys: in a row, and at once.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = value_parser!(u16).range(1..=500))]
+    updates: u16,
+
+    /// Members of another group that all commit at once.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = value_parser!(u16).range(2..=500))]
+    race_members: u16,
+
+    /// For how many epochs they do.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(value_parser = value_parser!(u32).range(1..=1_000))]
+    race_epochs: u32,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// How many seconds each measurement takes, without its preparations.
     #[arg(long, value_name = "N", default_value_t = 30)]
@@ -172,6 +224,21 @@ impl Drain {
             window: Duration::from_secs(self.window_seconds),
             reconnect_within: Duration::from_secs(self.reconnect_seconds),
             seed: self.seed.unwrap_or_else(drawn),
+        }
+    }
+}
+
+impl Groups {
+    pub(crate) fn options(&self) -> groups::Options {
+        groups::Options {
+            members: self.members.into(),
+            batch: self.batch.into(),
+            live: self.live.into(),
+            senders: self.senders.into(),
+            messages_each: self.messages_each,
+            updates: self.updates.into(),
+            race_members: self.race_members.into(),
+            race_epochs: self.race_epochs,
         }
     }
 }

@@ -7,6 +7,8 @@
 //!   real clients, and says whether a message was lost, shown twice or shown out of order.
 //! - [`drain`] ends a gateway that has thousands of sockets, and shows how its devices
 //!   come back.
+//! - [`groups`] has groups of 1,500 real members of MLS live through everything that
+//!   happens to groups, and holds what each of them saw against what it was entitled to.
 //! - [`bench`] measures latencies, throughput and memory, beside their targets.
 //!
 //! # What it promises
@@ -26,6 +28,7 @@
 pub mod bench;
 pub mod drain;
 pub mod faults;
+pub mod groups;
 pub mod latency;
 pub mod light;
 pub mod limits;

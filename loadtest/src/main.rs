@@ -1,4 +1,4 @@
-//! `sotto-load`: what stands behind `./dev faults` and `./dev bench`.
+//! `sotto-load`: what stands behind `./dev faults`, `./dev groups-1500` and `./dev bench`.
 
 mod arguments;
 
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use sotto_load::{
-    bench, drain, faults, limits,
+    bench, drain, faults, groups, limits,
     outcome::{Outcome, UNREACHABLE},
     results,
     screen::Screen,
@@ -53,6 +53,11 @@ async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Result<Outcome> 
             let report = drain::run(&asked.options(), screen).await?;
             report.show(screen);
             (results::write(&arguments.results, "drain", &report)?, report.outcome)
+        }
+        Command::Groups(asked) => {
+            let report = Box::pin(groups::run(&asked.options(), screen)).await?;
+            report.show(screen);
+            (results::write(&arguments.results, "groups", &report)?, report.outcome)
         }
         Command::Bench(asked) => {
             let report = bench::run(&asked.options(), screen).await?;

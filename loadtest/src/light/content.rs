@@ -11,7 +11,7 @@ const MARK: [u8; 4] = *b"load";
 const HEAD: usize = 4 + 4 + 8;
 
 /// A ciphertext of so many bytes (at least 16) that names its message.
-pub(super) fn write(from: u32, number: u64, length: usize) -> Bytes {
+pub(crate) fn write(from: u32, number: u64, length: usize) -> Bytes {
     let mut bytes = Vec::with_capacity(length.max(HEAD));
     bytes.extend_from_slice(&MARK);
     bytes.extend_from_slice(&from.to_be_bytes());
@@ -21,7 +21,7 @@ pub(super) fn write(from: u32, number: u64, length: usize) -> Bytes {
 }
 
 /// Which message a ciphertext is: its sender and its number.
-pub(super) fn read(ciphertext: &[u8]) -> Option<(u32, u64)> {
+pub(crate) fn read(ciphertext: &[u8]) -> Option<(u32, u64)> {
     let rest = ciphertext.strip_prefix(&MARK)?;
     let (from, rest) = rest.split_first_chunk()?;
     let (number, _) = rest.split_first_chunk()?;

@@ -45,6 +45,11 @@ impl DeviceKeys {
         }
     }
 
+    /// The private half of its MLS key (RFC 8032, 5.1.5).
+    pub fn mls_seed(&self) -> [u8; 32] {
+        self.mls_key.to_bytes()
+    }
+
     pub(super) fn certificate(&self, id: DeviceId) -> anyhow::Result<NewDevice> {
         Ok(NewDevice {
             id,

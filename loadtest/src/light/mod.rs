@@ -6,15 +6,15 @@
 //! judges conservation, and only counts what overtook what on the wire.
 
 mod account;
-mod content;
+pub(crate) mod content;
 mod fleet;
 mod keys;
 mod outgoing;
-mod pool;
+pub(crate) mod pool;
 mod rest;
 mod seen;
 mod session;
-mod socket;
+pub(crate) mod socket;
 
 pub use self::{
     account::{Account, op_body},

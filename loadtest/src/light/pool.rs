@@ -186,13 +186,13 @@ async fn stock(
 
 /// The time of ops and of sends.
 #[expect(clippy::disallowed_methods, reason = "a device has a clock of its own")]
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Ten random bytes.
-pub(super) fn ten(rng: &mut impl Rng) -> [u8; 10] {
+pub(crate) fn ten(rng: &mut impl Rng) -> [u8; 10] {
     let mut bytes = [0; 10];
     rng.fill_bytes(&mut bytes);
     bytes

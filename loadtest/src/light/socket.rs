@@ -35,11 +35,11 @@ const PAGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// An open socket.
 #[derive(Debug)]
-pub(super) struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 /// Why a socket did not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closed {
+pub(crate) enum Closed {
     /// The token is not taken.
     Token,
     /// The gateway is full, or ends; not before this time.
@@ -50,7 +50,7 @@ pub(super) enum Closed {
 
 /// What came.
 #[derive(Debug)]
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// A frame of the protocol.
     Frame(Box<ServerFrame>),
     /// A heartbeat.
@@ -60,7 +60,7 @@ pub(super) enum Incoming {
 }
 
 impl Socket {
-    pub(super) async fn open(url: &Url, token: &str) -> Result<Self, Closed> {
+    pub(crate) async fn open(url: &Url, token: &str) -> Result<Self, Closed> {
         tokio::time::timeout(OPENS_WITHIN, Self::try_open(url, token))
             .await
             .unwrap_or(Err(Closed::Away))
@@ -97,17 +97,17 @@ impl Socket {
     }
 
     /// Puts a frame into the buffer.
-    pub(super) async fn feed(&mut self, frame: &ClientFrame) -> Result<(), WsError> {
+    pub(crate) async fn feed(&mut self, frame: &ClientFrame) -> Result<(), WsError> {
         self.0.feed(Message::Binary(frame.encode_to_vec().into())).await
     }
 
     /// Writes out what is in the buffer.
-    pub(super) async fn flush(&mut self) -> Result<(), WsError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), WsError> {
         self.0.flush().await
     }
 
     /// The next that comes.
-    pub(super) async fn next(&mut self) -> Incoming {
+    pub(crate) async fn next(&mut self) -> Incoming {
         match self.0.next().await {
             Some(Ok(Message::Binary(bytes))) => match ServerFrame::decode(bytes) {
                 Ok(frame) => Incoming::Frame(Box::new(frame)),
@@ -120,7 +120,7 @@ impl Socket {
     }
 
     /// Ends it as a device does that goes.
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         // The gateway may be gone already.
         self.0.close(None).await.ok();
     }
