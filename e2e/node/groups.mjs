@@ -155,8 +155,8 @@ export class Groups extends EventEmitter {
   show(id) {
     return this.#inTurn(async () => {
       const { mls, name, members, cursor } = this.#find(id);
-      const { epoch, authenticator, isOut } = mls;
-      return { epoch, name, members, cursor, out: isOut, authenticator: authenticator.toString('hex') };
+      const { epoch, isOut: out, hasProposals: proposals } = mls;
+      return { epoch, name, members, cursor, out, proposals };
     });
   }
 
@@ -196,7 +196,7 @@ export class Groups extends EventEmitter {
 
   /** The server says where logs end. */
   async #meet(heads) {
-    const known = heads.map(({ group }) => this.#groups.get(uuidText(fromBase64(group))));
+    const known = heads.map(({ group }) => this.#inside(group));
     if (known.some((membership) => !membership)) await this.#comeIn();
     for (const [place, { seq }] of heads.entries()) {
       if (known[place] && Number(seq) > known[place].cursor) await this.#catchUp(known[place]);
@@ -205,11 +205,17 @@ export class Groups extends EventEmitter {
 
   /** Entries that came unasked. */
   async #hear({ group, entries }) {
-    const membership = this.#groups.get(uuidText(fromBase64(group)));
+    const membership = this.#inside(group);
     if (!membership) return;
     const fresh = entries.map(entryOf).filter(({ seq }) => seq > membership.cursor);
     if (fresh[0]?.seq === membership.cursor + 1) await this.#takeAll(membership, fresh);
     else if (fresh.length > 0) await this.#catchUp(membership);
+  }
+
+  /** A group by the name that frames have for it, while this device is in it. */
+  #inside(group) {
+    const membership = this.#groups.get(uuidText(fromBase64(group)));
+    return membership?.mls.isOut ? undefined : membership;
   }
 
   /** Joins by all Welcomes that wait. */
@@ -244,12 +250,15 @@ export class Groups extends EventEmitter {
     for (;;) {
       const { entries, head_seq: end } = await this.#rest.groupLog(membership.id, membership.cursor, PAGE);
       await this.#takeAll(membership, entries);
-      if (membership.cursor >= end || entries.length === 0) return;
+      const isDone = membership.cursor >= end || entries.length === 0;
+      if (isDone || membership.mls.isOut) return;
     }
   }
 
   async #takeAll(membership, entries) {
     for (const entry of entries) {
+      // The entry that takes this device out is the last that it can read.
+      if (membership.mls.isOut) break;
       const text = await membership.take(entry);
       const { id: group } = membership;
       if (text) this.emit('message', { group, ...text });

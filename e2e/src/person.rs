@@ -97,7 +97,8 @@ impl Person {
     ///
     /// When it does not work.
     pub async fn add_device(&self, cluster: &Cluster, gateway: usize) -> Self {
-        let (config, store) = config(cluster, gateway);
+        let (mut config, store) = config(cluster, gateway);
+        config.rest.clone_from(&self.config.rest);
         let client = open(&config, &self.app_token).await;
         let request = client.request_device(self.account).await.expect("request a device");
         self.client.approve_device(&request).await.expect("approve the device");
@@ -203,7 +204,8 @@ impl Person {
     /// When it does not work.
     pub async fn copy_device(self, cluster: &Cluster, gateway: usize) -> (Self, Self) {
         self.client.clone().close().await;
-        let (config, store) = config(cluster, gateway);
+        let (mut config, store) = config(cluster, gateway);
+        config.rest.clone_from(&self.config.rest);
         std::fs::copy(&self.config.store_path, &config.store_path).expect("copy the store");
         let client = open(&config, &self.app_token).await;
         let copy = Self {

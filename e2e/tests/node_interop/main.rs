@@ -1,7 +1,8 @@
-//! A client that nobody here wrote: Signal's own library for Node, on nothing but the
-//! REST interface, the socket with JSON frames, and the `.proto` files.
+//! A client that nobody here wrote: Signal's own library for Node and `ts-mls`, on nothing
+//! but the REST interface, the socket with JSON frames, and the `.proto` files.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod groups;
 mod node_client;
 
 use sotto_e2e::Person;
@@ -15,6 +16,13 @@ use self::node_client::NodeClient;
 async fn the_chain_of_the_test_vectors_is_followed_in_javascript_too() {
     let Some(_node) = NodeClient::start().await else { return };
     node_client::run_tests("sigchain.test.mjs").await;
+}
+
+/// What is done around `ts-mls`, where it does less than RFC 9420 says.
+#[tokio::test]
+async fn two_members_by_the_other_implementation_of_mls_agree() {
+    let Some(_node) = NodeClient::start().await else { return };
+    node_client::run_tests("mls.test.mjs").await;
 }
 
 /// Our client opens the session, with a first message to somebody who is not there.

@@ -59,12 +59,23 @@ impl NodeClient {
 
     /// Opens an account with prekeys published and a token bought; gives its id.
     pub(crate) async fn register(&mut self, cluster: &Cluster, app: &str, user: &str) -> String {
+        self.register_through(cluster, &cluster.rest_url(), app, user).await
+    }
+
+    /// The same, by the REST API at another address.
+    pub(crate) async fn register_through(
+        &mut self,
+        cluster: &Cluster,
+        rest: &str,
+        app: &str,
+        user: &str,
+    ) -> String {
         let app_token = cluster.app_token(app, user);
         let account = self
             .ask(
                 "register",
                 json!({
-                    "rest": cluster.rest_url(),
+                    "rest": rest,
                     "socket": cluster.socket_url(0),
                     "domain": cluster.domain(),
                     "app_token": app_token,
@@ -105,7 +116,7 @@ impl NodeClient {
     }
 
     /// Has a command done, and gives its answer.
-    async fn ask(&mut self, command: &str, mut arguments: Value) -> Value {
+    pub(crate) async fn ask(&mut self, command: &str, mut arguments: Value) -> Value {
         self.last_id += 1;
         arguments["id"] = json!(self.last_id);
         arguments["do"] = json!(command);
@@ -120,7 +131,8 @@ impl NodeClient {
         }
     }
 
-    async fn event(&mut self, kind: &str) -> Value {
+    /// The next event of a kind.
+    pub(crate) async fn event(&mut self, kind: &str) -> Value {
         loop {
             if let Some(place) = self.events.iter().position(|event| event["event"] == kind) {
                 return self.events.remove(place).unwrap();
