@@ -34,6 +34,11 @@ impl Terminal {
         }
     }
 
+    /// The same, with the REST API at another address.
+    pub(super) fn by(self, rest: &str) -> Self {
+        Self { rest: rest.to_owned(), ..self }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let program = cluster::executable().unwrap().with_file_name("sotto-cli");
         let mut command = Command::new(program);

@@ -11,6 +11,8 @@ mod conversations;
 mod crashes;
 mod devices;
 mod evil;
+mod group_crashes;
+mod groups;
 mod identity;
 mod limits;
 mod outages;

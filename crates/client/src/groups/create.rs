@@ -68,6 +68,8 @@ pub(crate) async fn create(
         sealed_metadata: begun.sealed_metadata.clone().into(),
     };
     let rest = &inner.rest;
+    // What the server says of it is read once it is here.
+    let _reading = inner.groups.turn_at_log(group).await;
     let mut pace = Pace::new(inner);
     let seq = loop {
         match inner.auth.with_token(|token| rest.begin_group(&new, token)).await {

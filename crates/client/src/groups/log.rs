@@ -175,7 +175,7 @@ pub(crate) async fn synchronize(inner: &Arc<Inner>) -> Result<(), ClientError> {
     let rows = inner.auth.with_token(|token| rest.groups(token)).await?;
     let rows: Vec<_> = rows.into_iter().filter(|row| row.removed_seq.is_none()).collect();
     let heads = rows.iter().map(|row| (row.group, row.generation, row.seq)).collect();
-    let mut first = meet(inner, heads).await.err();
+    let mut first = meet(inner, heads, true).await.err();
     let known = inner.vault.run(|tx| Ok(groups::list(tx.db)?)).await?;
     let mut cursors: Vec<_> =
         known.iter().filter(|row| row.standing.is_in()).map(|row| (row.id, row.cursor)).collect();
@@ -200,14 +200,25 @@ fn is_any_missing(tx: &Tx<'_>, heads: &[(GroupId, u32, u64)]) -> Result<bool, Cl
 }
 
 /// Takes in what is new in these groups: each with its generation and where its log ends.
+/// Where these are all that there are, others that this device is in are looked at too.
 ///
 /// # Errors
 /// The first that there was; the other groups are taken in all the same.
 pub(super) async fn meet(
     inner: &Arc<Inner>,
-    heads: Vec<(GroupId, u32, u64)>,
+    mut heads: Vec<(GroupId, u32, u64)>,
+    complete: bool,
 ) -> Result<(), ClientError> {
     let mut first = None;
+    if complete {
+        // It was taken out of them, or they began in between.
+        let known = inner.vault.run(|tx| Ok(groups::list(tx.db)?)).await?;
+        let unnamed = known
+            .iter()
+            .filter(|row| row.standing.is_in() && heads.iter().all(|(group, ..)| *group != row.id));
+        let unnamed: Vec<_> = unnamed.map(|row| (row.id, row.generation, u64::MAX)).collect();
+        heads.extend(unnamed);
+    }
     let look = heads.clone();
     if inner.vault.run(move |tx| is_any_missing(tx, &look)).await? {
         first = Box::pin(welcome::fetch(inner)).await.err();
@@ -219,7 +230,11 @@ pub(super) async fn meet(
                 None => {
                     // It has a leaf there, and nothing to begin with.
                     let _turn = inner.groups.turn_at_log(group).await;
-                    Box::pin(external::rejoin(inner, group)).await
+                    let known = inner
+                        .vault
+                        .run(move |tx| Ok(groups::find(tx.db, group)?.is_some()))
+                        .await?;
+                    if known { Ok(()) } else { Box::pin(external::rejoin(inner, group)).await }
                 }
                 Some(row) if row.standing.is_in() && row.cursor < seq => {
                     catch_up(inner, group).await

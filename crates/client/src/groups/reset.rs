@@ -24,6 +24,8 @@ use crate::{
 /// `not_allowed_in_group`, and as [`adding::add`].
 pub(crate) async fn reset(inner: &Arc<Inner>, group: GroupId) -> Result<GroupAdded, ClientError> {
     let turn = inner.groups.turn_to_commit(group).await;
+    // What the server says of it is read once it is here.
+    let reading = inner.groups.turn_at_log(group).await;
     let key = external_sender_key(inner).await?;
     let domain = inner.config.domain.clone();
     let (row, others, begun) = inner
@@ -63,27 +65,24 @@ pub(crate) async fn reset(inner: &Arc<Inner>, group: GroupId) -> Result<GroupAdd
             Err(error) => return Err(error.into()),
         }
     };
-    let admins = {
-        let _turn = inner.groups.turn_at_log(group).await;
-        inner
-            .vault
-            .run(move |tx| {
-                let mut before = find_joined(tx, group)?;
-                let admins = before.policy.admins.clone();
-                open::forget(tx, &mut before)?;
-                let mut row = row;
-                row.version = before.version;
-                row.cursor = seq;
-                row.sealed = true;
-                row.refused = None;
-                create::keep(tx, row, begun)?;
-                super::outbox::unseal_all(tx, group)?;
-                Ok(admins)
-            })
-            .await?
-    };
+    let admins = inner
+        .vault
+        .run(move |tx| {
+            let mut before = find_joined(tx, group)?;
+            let admins = before.policy.admins.clone();
+            open::forget(tx, &mut before)?;
+            let mut row = row;
+            row.version = before.version;
+            row.cursor = seq;
+            row.sealed = true;
+            row.refused = None;
+            create::keep(tx, row, begun)?;
+            super::outbox::unseal_all(tx, group)?;
+            Ok(admins)
+        })
+        .await?;
     inner.groups.touch_changed(group, seq);
-    drop(turn);
+    drop((reading, turn));
     let added = adding::add(inner, group, &others).await?;
     // Who is to be an admin has to be a member first.
     for account in admins.into_iter().filter(|admin| added.added.contains(admin)) {

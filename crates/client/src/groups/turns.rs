@@ -6,13 +6,14 @@ use std::{
 };
 
 use sotto_ids::GroupId;
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::{MutexGuard, Notify, OwnedMutexGuard};
 
 /// Whose turn it is in each group, and which groups have something to be seen to.
 #[derive(Default)]
 pub(crate) struct Groups {
     commits: Turns,
     logs: Turns,
+    welcomes: tokio::sync::Mutex<()>,
     touched: Mutex<BTreeMap<GroupId, Touched>>,
     pub(super) wake: Notify,
 }
@@ -35,6 +36,11 @@ impl Groups {
     /// Waits until nobody else takes in the log of the group.
     pub(super) async fn turn_at_log(&self, group: GroupId) -> OwnedMutexGuard<()> {
         self.logs.turn(group).await
+    }
+
+    /// Waits until nobody else reads Welcomes, each of which is good once.
+    pub(super) async fn turn_at_welcomes(&self) -> MutexGuard<'_, ()> {
+        self.welcomes.lock().await
     }
 
     /// The log of a group has been taken in so far.

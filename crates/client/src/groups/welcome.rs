@@ -56,6 +56,7 @@ enum Joined {
 /// `unavailable` and what the server refuses. What one group comes to does not keep the
 /// others back; the first error is given.
 pub(super) async fn fetch(inner: &Arc<Inner>) -> Result<(), ClientError> {
+    let _turn = inner.groups.turn_at_welcomes().await;
     let rest = &inner.rest;
     let mut seen = BTreeSet::new();
     let mut first = None;

@@ -58,7 +58,7 @@ enum Done {
     /// Entries of a group were taken in.
     Log(GroupId, Result<Pushed, ClientError>),
     /// What the server said of several groups was looked into.
-    Met(Vec<(GroupId, u32, u64)>, Result<(), ClientError>),
+    Met(Vec<(GroupId, u32, u64)>, bool, Result<(), ClientError>),
     /// A group was seen to.
     Seen(GroupId, Result<(), ClientError>),
     /// Something can be sent to a group again.
@@ -189,23 +189,22 @@ impl Worker<'_> {
                 self.read_on(group);
             }
             FromServer::Heads(heads) => {
-                let heads = heads.heads.iter().filter_map(|head| {
+                let named = heads.heads.iter().filter_map(|head| {
                     let group = GroupId::try_from(head.group.as_ref()).ok()?;
                     Some((group, head.generation, head.seq))
                 });
-                let heads = heads.collect();
-                self.meet(heads, Duration::ZERO);
+                self.meet(named.collect(), heads.complete, Duration::ZERO);
             }
             FromServer::Answer(frame) => self.answered(frame).await,
         }
     }
 
-    fn meet(&self, heads: Vec<(GroupId, u32, u64)>, after: Duration) {
+    fn meet(&self, heads: Vec<(GroupId, u32, u64)>, complete: bool, after: Duration) {
         let inner = Arc::clone(&self.inner);
         self.running.push(Box::pin(async move {
             sleep(after).await;
-            let met = log::meet(&inner, heads.clone()).await;
-            Done::Met(heads, met)
+            let met = log::meet(&inner, heads.clone(), complete).await;
+            Done::Met(heads, complete, met)
         }));
     }
 
@@ -255,12 +254,12 @@ impl Worker<'_> {
                 }
                 self.read_on(group);
             }
-            Done::Met(heads, met) => {
+            Done::Met(heads, complete, met) => {
                 if let Err(error) = met {
                     tracing::warn!(reason = error.reason(), "groups could not be looked into");
                     if error.is_temporary() {
                         let pause = self.pause(&error);
-                        self.meet(heads, pause);
+                        self.meet(heads, complete, pause);
                     }
                 }
                 // What waited for a group may go out now.
@@ -438,7 +437,7 @@ async fn refused_send(inner: &Arc<Inner>, group: GroupId, row: u64, error: &Erro
     let reason = error.reason.clone();
     let tuning = &inner.config.tuning;
     let passes = error.retry_after_ms > 0
-        || matches!(reason.as_str(), "unavailable" | "internal" | "rate_limited" | "overloaded");
+        || matches!(reason.as_str(), "busy" | "keys_away" | "storage" | "unavailable" | "internal");
     let done = match reason.as_str() {
         _ if passes => {
             let asked = Duration::from_millis(error.retry_after_ms.into());
