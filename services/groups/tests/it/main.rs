@@ -7,6 +7,7 @@ mod crowd;
 mod cursors;
 mod jobs;
 mod log;
+mod notices;
 mod races;
 mod refused;
 mod revoked;

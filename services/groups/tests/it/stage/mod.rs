@@ -26,6 +26,7 @@ use sotto_kit::{
 };
 use sotto_store::{
     device_changes::DeviceChanges,
+    notices::Notices,
     places::Places,
     redis::{Redis, RedisConfig},
 };
@@ -180,6 +181,16 @@ impl Stage {
         self.clock.now_ms()
     }
 
+    /// Where devices are connected.
+    pub(crate) fn places(&self) -> Places {
+        Places::new(self.redis.clone(), MINUTE)
+    }
+
+    /// What gateways are told.
+    pub(crate) fn notices(&self) -> Notices {
+        Notices::new(self.redis.clone(), self.places())
+    }
+
     /// How many times keys was asked for devices.
     pub(crate) fn asked(&self) -> usize {
         self.keys.asked.load(Ordering::SeqCst)
@@ -214,6 +225,9 @@ fn serve_http(face: sotto_kit::service::HttpFace, lifecycle: &Lifecycle) -> Stri
         })
     })
     .workers(1)
+    // So that a connection is never closed under the request that a slow test sends on it.
+    .keep_alive(10 * MINUTE)
+    .client_request_timeout(MINUTE)
     .disable_signals()
     .shutdown_timeout(1)
     .listen(listener)
