@@ -128,7 +128,7 @@ export class Groups extends EventEmitter {
           this.#groups.has(id),
           this.#certify,
         );
-        const { seq } = await this.#rest.commit(id, await bodyOf({ commit, next, metadata }));
+        const { seq } = await this.#rest.commit(id, await bodyOf({ commit, next }));
         await this.#enter({ id, generation, mls: next, cursor: seq, metadata });
       }),
     );
