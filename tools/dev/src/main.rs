@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod doctor;
 mod folder;
+mod front;
 mod running;
 mod screen;
 mod steps;
@@ -42,6 +43,9 @@ enum Command {
     Status,
     /// Says what is missing or wrong, and the command that mends it.
     Doctor,
+    /// Sends requests to the roles that serve them. What `up` leaves running.
+    #[command(hide = true)]
+    Front(front::Arguments),
 }
 
 #[tokio::main]
@@ -77,6 +81,7 @@ async fn run(arguments: Arguments, screen: &Screen) -> anyhow::Result<bool> {
         Command::Up => commands::up(&folder, screen).await.map(|()| true),
         Command::Down => commands::down(&folder, screen).await.map(|()| true),
         Command::Status => commands::status(&folder, screen).await,
+        Command::Front(front) => front::serve(front).await.map(|()| true),
         Command::Doctor => doctor::run(&folder, screen).await,
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sotto_testkit::{
     Cluster, Role,
     cluster::APPS,
-    process::ProcessId,
+    process::{Process, ProcessId},
     wait::{self, TimedOut},
 };
 
@@ -50,9 +50,16 @@ pub(crate) struct Token {
 }
 
 impl Running {
-    /// What is to be known of a cluster once its handle is gone.
-    pub(crate) fn of(cluster: &Cluster) -> Self {
-        let mut parts = Vec::new();
+    /// What is to be known of a cluster, and of what stands before it, once their handles are
+    /// gone.
+    pub(crate) fn of(cluster: &Cluster, front: &Process, rest_url: String) -> Self {
+        let mut parts = vec![Part {
+            name: front.name().to_owned(),
+            process: front.id(),
+            log: front.log().display().to_string(),
+            ops_url: None,
+            ends_by_interrupt: false,
+        }];
         for role in [Role::Gateway, Role::Messages, Role::Groups, Role::Keys] {
             for process in cluster.roles().iter().filter(|process| process.role() == role) {
                 parts.extend(process.id().map(|id| Part {
@@ -79,7 +86,7 @@ impl Running {
         });
         Self {
             domain: cluster.domain().to_owned(),
-            rest_url: cluster.rest_url(),
+            rest_url,
             socket_urls: cluster.socket_urls(),
             database_url: cluster.database_url().to_owned(),
             redis_url: cluster.redis_url().to_owned(),

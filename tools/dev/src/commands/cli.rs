@@ -52,6 +52,8 @@ pub(super) fn story(running: &Running, folder: &Folder) -> Vec<String> {
         format!("{hers} send {} 'hello, whenever you are back'", bob.user),
         format!("{his} listen --drain"),
         format!("{hers} verify {}", bob.user),
+        format!("{hers} group create Dinner {}", bob.user),
+        format!("{hers} group send Dinner 'at eight?'"),
     ]
 }
 

@@ -1,10 +1,19 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use console::style;
-use sotto_testkit::{Cluster, process::Life};
+use sotto_testkit::{
+    Cluster,
+    ports::Port,
+    process::{Launch, Life, Process},
+    wait,
+};
+use tokio::net::TcpStream;
 
 use super::cli;
-use crate::{folder::Folder, running::Running, screen::Screen, steps::Steps};
+use crate::{folder::Folder, front, running::Running, screen::Screen, steps::Steps};
+
+/// How long the front may take to listen.
+const FRONT_IS_UP_WITHIN: Duration = Duration::from_secs(30);
 
 /// Starts every role and what they stand on, and leaves them running.
 pub(crate) async fn up(folder: &Folder, screen: &Screen) -> anyhow::Result<()> {
@@ -38,13 +47,33 @@ pub(crate) async fn up(folder: &Folder, screen: &Screen) -> anyhow::Result<()> {
         .await?;
     steps.done();
 
-    let running = Running::of(&cluster);
+    let (front, rest_url) = start_front(&cluster, folder).await?;
+    let running = Running::of(&cluster, &front, rest_url);
     running.save(&folder.running())?;
     cli::write_scripts(&running, folder)?;
     // From here on they live by themselves; had anything failed, they would be gone.
     cluster.leave_running();
+    front.leave_running();
     show(&running, folder, screen);
     Ok(())
+}
+
+/// Starts what gives the roles one address for REST, and says which.
+async fn start_front(cluster: &Cluster, folder: &Folder) -> anyhow::Result<(Process, String)> {
+    let port = Port::reserve()?;
+    let address = port.address();
+    let program = std::env::current_exe()?;
+    let front = Launch::new("front", program, folder.up().join("logs").join("front.log"))
+        .args(["front", "--listen", &address.to_string()])
+        .args(front::Roles::of(cluster).arguments())
+        .life(Life::Detached)
+        .spawn()?;
+    wait::until(FRONT_IS_UP_WITHIN, "the front to listen", || async {
+        front.check_running().map_err(|error| error.to_string())?;
+        TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await?;
+    Ok((front, format!("http://{address}")))
 }
 
 /// Prints where everything is, and what to try.

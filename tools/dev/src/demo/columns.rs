@@ -52,6 +52,11 @@ impl<'a> Columns<'a> {
         Self { screen, heads, widths: widths(screen.width()), scenes: 0 }
     }
 
+    /// From here on somebody else is in front.
+    pub(crate) fn head(&mut self, heads: [&'static str; 3]) {
+        self.heads = heads;
+    }
+
     /// Shows a scene: its title, and what each of the three has to show for it.
     pub(crate) fn scene(
         &mut self,

@@ -2,6 +2,7 @@
 //! there.
 
 mod columns;
+mod group_story;
 mod person;
 mod proof;
 mod server_view;
@@ -15,12 +16,21 @@ use sotto_testkit::{Cluster, process::ProcessId};
 
 use crate::{
     folder::{Folder, Passing},
+    front::Front,
     screen::Screen,
     steps::Steps,
 };
 
 /// How long anything in a demo may take that takes milliseconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where everything takes place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    pub(crate) cluster: &'a Cluster,
+    /// Where people find the REST API of all roles.
+    pub(crate) front: &'a Front,
+}
 
 /// What `demo` is to do.
 #[derive(Debug, clap::Args)]
@@ -62,9 +72,11 @@ pub(crate) async fn run(
     steps.done();
     say_what_runs(&cluster, screen);
 
+    let front = Front::before(&cluster)?;
+    let stage = Stage { cluster: &cluster, front: &front };
     let all_happened = match &texts {
-        Some(texts) => texts::play(texts, usize::from(arguments.in_flight), &cluster, screen).await,
-        None => story::play(&cluster, screen).await,
+        Some(texts) => texts::play(texts, usize::from(arguments.in_flight), stage, screen).await,
+        None => story::play(stage, screen).await,
     };
     let logs = cluster.logs().to_owned();
     if arguments.keep {

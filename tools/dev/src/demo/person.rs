@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use sotto_client::{
     Client, ClientConfig, EventStream, FixedToken, Me, RecoveryPhrase, StoreKey, Tuning,
 };
-use sotto_testkit::Cluster;
 use url::Url;
+
+use super::Stage;
 
 /// A person of the demo.
 #[derive(Debug)]
@@ -28,8 +29,9 @@ impl Person {
         app: &str,
         gateway: usize,
         tuning: Tuning,
-        cluster: &Cluster,
+        stage: Stage<'_>,
     ) -> anyhow::Result<Self> {
+        let Stage { cluster, front } = stage;
         let (phrase, store_key) = fresh();
         let store = store_of(handle, cluster.dir())?;
         let mut sockets: Vec<Url> =
@@ -37,7 +39,7 @@ impl Person {
         sockets.rotate_left(gateway);
         let mut config = ClientConfig::new(
             cluster.domain(),
-            cluster.rest_url().parse()?,
+            front.url().parse()?,
             sockets,
             store,
             StoreKey::new(store_key),
@@ -58,6 +60,15 @@ impl Person {
             .register(&self.phrase, Some(&handle))
             .await
             .with_context(|| format!("{} cannot register", self.handle))
+    }
+
+    /// What nobody else may ever have of them, with what it is.
+    pub(crate) fn secrets(&self) -> [(String, Vec<u8>); 2] {
+        let handle = self.handle;
+        [
+            (format!("{handle}'s recovery phrase"), self.phrase.words().as_bytes().to_vec()),
+            (format!("{handle}'s store key"), self.store_key.to_vec()),
+        ]
     }
 }
 

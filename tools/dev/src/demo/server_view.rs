@@ -1,5 +1,7 @@
 //! What the server has and says: asked of its own stores and logs at that moment.
 
+mod groups;
+
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::Context as _;
@@ -9,6 +11,7 @@ use sotto_ids::AccountUuid;
 use sotto_testkit::{Cluster, wait};
 use sqlx::PgPool;
 
+pub(crate) use self::groups::{EntryRow, MemberRow};
 use super::PATIENCE;
 
 /// Postgres, Redis and the logs of a cluster.

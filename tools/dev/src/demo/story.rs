@@ -5,15 +5,15 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use sotto_client::{Body, Event, Me, PeerName, Tuning};
 use sotto_testkit::{
-    Cluster,
     cluster::APPS,
     search::{self, Needles, Overheard},
     wait,
 };
 
 use super::{
-    PATIENCE,
+    PATIENCE, Stage,
     columns::{Columns, Line, aside, does, has, says},
+    group_story::Circle,
     person::Person,
     proof::{self, Searches},
     server_view::{ServerView, short},
@@ -27,12 +27,13 @@ const FIRST: &str = "Meet me at the observatory at nine. Bring the long coat, an
 const ANSWER: &str = "I will be there. The coat is packed; the marzipan pigeon stays at home.";
 
 /// Plays it. `false` when the server turned out to hold something that it must not.
-pub(crate) async fn play(cluster: &Cluster, screen: &Screen) -> anyhow::Result<bool> {
+pub(crate) async fn play(stage: Stage<'_>, screen: &Screen) -> anyhow::Result<bool> {
+    let cluster = stage.cluster;
     let overheard = Overheard::start(cluster.redis_url()).await?;
     let [socialink, vignette] = APPS;
     let mut play = Play {
-        alice: Person::new("alice", socialink, 0, Tuning::default(), cluster).await?,
-        bob: Person::new("bob", vignette, 1, Tuning::default(), cluster).await?,
+        alice: Person::new("alice", socialink, 0, Tuning::default(), stage).await?,
+        bob: Person::new("bob", vignette, 1, Tuning::default(), stage).await?,
         server: ServerView::open(cluster).await?,
         columns: Columns::new(["Alice · Socialink", "Bob · Vignette", "the server"], screen),
     };
@@ -43,41 +44,46 @@ pub(crate) async fn play(cluster: &Cluster, screen: &Screen) -> anyhow::Result<b
     play.alice_writes_while_bob_is_away(&alice, &bob).await?;
     play.bob_connects(&bob).await?;
     play.bob_answers(&alice).await?;
+    let mut circle = Circle::meet(&mut play, stage).await?;
+    circle.play(&mut play).await?;
     // While they are there, as Redis only knows who is.
-    let needles = play.needles();
+    let needles = Needles::new(play.planted().into_iter().chain(circle.planted()));
     let in_redis = search::redis(cluster.redis_url(), &needles).await?;
-    play.they_leave().await?;
+    play.they_leave(&circle).await?;
 
     screen.heading("What the server could tell if it were asked");
-    screen.line("  Searched for both texts, both recovery phrases and both store keys:");
+    screen.line(
+        "  Searched for every text, the names of the group, all recovery phrases and all store keys:",
+    );
     let searches = Searches { overheard: &overheard, in_redis };
     let nothing =
         proof::nothing_is_found(&needles, alice.account, searches, cluster, screen).await?;
+    circle.close().await;
     play.alice.client.close().await;
     play.bob.client.close().await;
     Ok(nothing)
 }
 
-struct Play<'a> {
-    alice: Person,
-    bob: Person,
-    server: ServerView,
-    columns: Columns<'a>,
+/// The two, and what is shown of them.
+pub(super) struct Play<'a> {
+    pub(super) alice: Person,
+    pub(super) bob: Person,
+    pub(super) server: ServerView,
+    pub(super) columns: Columns<'a>,
 }
 
 impl Play<'_> {
-    fn needles(&self) -> Needles {
-        let Self { alice, bob, .. } = self;
-        Needles::new([
-            ("Alice's text", FIRST.as_bytes()),
-            ("Bob's text", ANSWER.as_bytes()),
-            ("part of Alice's text", b"observatory at nine"),
-            ("part of Bob's text", b"marzipan pigeon"),
-            ("Alice's recovery phrase", alice.phrase.words().as_bytes()),
-            ("Bob's recovery phrase", bob.phrase.words().as_bytes()),
-            ("Alice's store key", &alice.store_key),
-            ("Bob's store key", &bob.store_key),
-        ])
+    /// What the server must not have, with what it is.
+    fn planted(&self) -> Vec<(String, Vec<u8>)> {
+        let said = [
+            ("Alice's text", FIRST),
+            ("Bob's text", ANSWER),
+            ("part of Alice's text", "observatory at nine"),
+            ("part of Bob's text", "marzipan pigeon"),
+        ];
+        let said = said.map(|(what, text)| (what.to_owned(), text.as_bytes().to_vec()));
+        let kept = [&self.alice, &self.bob].into_iter().flat_map(Person::secrets);
+        said.into_iter().chain(kept).collect()
     }
 
     async fn alice_registers(&mut self) -> anyhow::Result<Me> {
@@ -231,16 +237,20 @@ impl Play<'_> {
         Ok(())
     }
 
-    async fn they_leave(&mut self) -> anyhow::Result<()> {
+    async fn they_leave(&mut self, circle: &Circle) -> anyhow::Result<()> {
         self.server.new_log_lines()?;
-        self.alice.client.go_offline().await;
-        self.bob.client.go_offline().await;
+        let people = [&self.alice, &self.bob].into_iter().chain(circle.people());
+        let mut left = 0;
+        for person in people {
+            person.client.go_offline().await;
+            left += 1;
+        }
         let server = std::cell::RefCell::new((&mut self.server, Vec::new()));
-        wait::until(PATIENCE, "the gateways to log two ends", || async {
+        wait::until(PATIENCE, "the gateways to log that all have left", || async {
             let (view, lines) = &mut *server.borrow_mut();
             lines.extend(view.new_log_lines().map_err(|error| error.to_string())?);
             let ends = lines.iter().filter(|(_, said)| said.contains("session ended")).count();
-            if ends >= 2 { Ok(()) } else { Err(format!("{lines:?}")) }
+            if ends >= left { Ok(()) } else { Err(format!("{lines:?}")) }
         })
         .await?;
         let (_, lines) = server.into_inner();
@@ -263,7 +273,7 @@ fn registers(me: &Me) -> Vec<Line> {
     ]
 }
 
-fn short_account(me: &Me) -> String {
+pub(super) fn short_account(me: &Me) -> String {
     let text = me.account.to_string();
     format!("acct:{}", short(text.trim_start_matches("acct:")))
 }

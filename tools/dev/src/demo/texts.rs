@@ -10,14 +10,13 @@ use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use sotto_client::{Direction, Event, EventStream, Me, Message, PeerName, Tuning};
 use sotto_testkit::{
-    Cluster,
     cluster::APPS,
     search::{self, Needles, Overheard},
 };
 use tokio::sync::Semaphore;
 
 use super::{
-    PATIENCE,
+    PATIENCE, Stage,
     person::Person,
     proof::{self, Searches},
     server_view::ServerView,
@@ -45,15 +44,16 @@ struct Half {
 pub(crate) async fn play(
     texts: &[String],
     in_flight: usize,
-    cluster: &Cluster,
+    stage: Stage<'_>,
     screen: &Screen,
 ) -> anyhow::Result<bool> {
+    let cluster = stage.cluster;
     let [socialink, vignette] = APPS;
     // Nothing that happens may be missed by the one who counts it.
     let tuning = Tuning { event_buffer: 2 * texts.len() + 1_024, ..Tuning::default() };
     let overheard = Overheard::start(cluster.redis_url()).await?;
-    let mut alice = Person::new("alice", socialink, 0, tuning.clone(), cluster).await?;
-    let mut bob = Person::new("bob", vignette, 1, tuning, cluster).await?;
+    let mut alice = Person::new("alice", socialink, 0, tuning.clone(), stage).await?;
+    let mut bob = Person::new("bob", vignette, 1, tuning, stage).await?;
     alice.register().await?;
     let him = bob.register().await?;
     alice.client.add_contact(&"bob".parse::<PeerName>()?).await?;
