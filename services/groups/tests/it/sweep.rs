@@ -40,7 +40,7 @@ async fn proposals(scene: &Scene, group: Group) -> usize {
 #[sqlx::test(migrator = "sotto_store::MIGRATOR")]
 async fn a_revoked_device_is_proposed_for_removal_once_and_the_next_commit_takes_it(db: PgPool) {
     let scene = Scene::with_replicas(3, db).await;
-    for _ in 0..5 {
+    for _ in 0..12 {
         let (mut maker, devices) = group_of_three(&scene).await;
         let group = Group(maker.id().0);
         let unknowing = maker.prepare_update();
