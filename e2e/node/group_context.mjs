@@ -4,6 +4,7 @@ import { encodeRequiredCapabilities } from 'ts-mls';
 
 import { externalSenders, readExternalSenders } from './external_senders.mjs';
 import { GroupPolicy, LeafIdentity, decode, encode, isCanonical } from './protos.mjs';
+import { accountText } from './sigchain.mjs';
 
 const POLICY_EXTENSION = 0xf050;
 
@@ -29,12 +30,37 @@ export function newExtensions({ admin, metadataHash, sender }) {
   ];
 }
 
-/** What a group is held to. */
-export function policyOf(group) {
-  const extension = group.extensions.find(({ extensionType }) => extensionType === POLICY_EXTENSION);
-  if (!extension) throw new Error('the group has no policy');
-  return decode(GroupPolicy, Buffer.from(extension.extensionData));
+/** Whom a leaf stands for, as `{account, device}`. */
+export function whoIs(identity) {
+  const read = readLeafIdentity(identity);
+  if (!read) throw new Error('a leaf stands for nobody');
+  return { account: accountText(read.account_id), device: read.device_id };
 }
+
+/** What a group is held to: accounts as texts, the hash in hexadecimal. */
+export function policyIn(extensions) {
+  const extension = extensions.find(isPolicy);
+  const bytes = Buffer.from(extension?.extensionData ?? '');
+  const policy = decode(GroupPolicy, bytes);
+  if (policy.v !== 1 || !isCanonical(GroupPolicy, bytes)) throw new Error('the group has no policy');
+  return {
+    metadataVersion: policy.metadata_version,
+    metadataHash: policy.metadata_hash.toString('hex'),
+    admins: policy.admins.map(accountText),
+    membersMayAdd: policy.members_may_add,
+  };
+}
+
+/** Whether extensions differ in nothing but the policy. */
+export function isSameButPolicy(some, others) {
+  const rest = (extensions) =>
+    extensions
+      .filter((extension) => !isPolicy(extension))
+      .map(({ extensionType, extensionData }) => `${extensionType} ${Buffer.from(extensionData).toString('hex')}`);
+  return rest(some).join() === rest(others).join();
+}
+
+const isPolicy = ({ extensionType }) => extensionType === POLICY_EXTENSION;
 
 /** Whether a group names this external sender, and nobody else. */
 export function isWatchedBy(group, { signatureKey, identity }) {

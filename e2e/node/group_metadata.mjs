@@ -19,6 +19,9 @@ export const newMetadata = (name) =>
 
 export const hashOf = (metadata) => createHash('sha256').update(metadata).digest();
 
+/** Whether a policy names these metadata. */
+export const isNamed = (metadata, { metadataHash }) => hashOf(metadata).toString('hex') === metadataHash;
+
 /** Seals encoded metadata for the epoch of a group. */
 export async function seal(group, metadata) {
   const nonce = randomBytes(NONCE_BYTES);
@@ -41,7 +44,7 @@ export async function open(group, sealed, policy) {
   const end = padded.findLastIndex((byte) => byte !== 0);
   if (padded[end] !== MARK) throw new Error('the metadata are not padded as they should be');
   const metadata = padded.subarray(0, end);
-  if (!hashOf(metadata).equals(policy.metadata_hash)) {
+  if (!isNamed(metadata, policy)) {
     throw new Error('the metadata are not those that the policy names');
   }
   return metadata;

@@ -1,11 +1,11 @@
 // One group of this device: the MLS state, and where in the log it stands.
 
-import { policyOf, readLeafIdentity } from './group_context.mjs';
-import { nameIn, open as openMetadata, hashOf, seal } from './group_metadata.mjs';
+import { policyIn, whoIs } from './group_context.mjs';
+import { isNamed, nameIn, open as openMetadata, seal } from './group_metadata.mjs';
+import { demandAllowed } from './group_rules.mjs';
 import { pad, unpad } from './padding.mjs';
 import { Content, GroupEntryKind as Kind, decode, encode } from './protos.mjs';
 import { base64 } from './rest.mjs';
-import { accountText } from './sigchain.mjs';
 import { uuidV7 } from './uuids.mjs';
 
 export class Membership {
@@ -98,7 +98,8 @@ export class Membership {
 
   async #follow(commit) {
     const ours = this.#pending?.commit.equals(commit);
-    this.#mls = ours ? this.#pending.next : await this.#mls.follow(commit);
+    const judge = (change) => demandAllowed(this.#mls.extensions, this.members, change);
+    this.#mls = ours ? this.#pending.next : await this.#mls.follow(commit, judge);
     this.#pending = null;
   }
 
@@ -113,24 +114,19 @@ export class Membership {
 
   /** Learns what the group is called, from what its policy names and somebody has sealed. */
   async learn(sealed) {
-    const policy = policyOf(this.#mls);
-    if (this.#metadata && hashOf(this.#metadata).equals(policy.metadata_hash)) return;
+    const policy = policyIn(this.#mls.extensions);
+    if (this.#metadata && isNamed(this.#metadata, policy)) return;
     this.#metadata = sealed.length > 0 ? await openMetadata(this.#mls, sealed, policy) : null;
   }
 }
 
 /** What the server wants of a commit. */
 export async function bodyOf({ commit, welcome, next, metadata }) {
-  const isNamed = metadata && hashOf(metadata).equals(policyOf(next).metadata_hash);
+  const isCurrent = metadata && isNamed(metadata, policyIn(next.extensions));
   return {
     commit: base64(commit),
     group_info: base64(await next.groupInfo()),
     ...(welcome && { welcome: base64(welcome) }),
-    ...(isNamed && { sealed_metadata: base64(await seal(next, metadata)) }),
+    ...(isCurrent && { sealed_metadata: base64(await seal(next, metadata)) }),
   };
-}
-
-function whoIs(identity) {
-  const { account_id: account, device_id: device } = readLeafIdentity(identity);
-  return { account: accountText(account), device };
 }

@@ -40,6 +40,10 @@ const suite = await getCiphersuiteImpl(getCiphersuiteFromName(SUITE));
 const POLICY_EXTENSION = 0xf050;
 const LAST_RESORT_EXTENSION = 0x000a;
 
+/** Who proposed what a commit does, where it was not a member before. */
+export const COMMITTER = 'committer';
+export const SERVER = 'server';
+
 const DAY_S = 24n * 3600n;
 const CLOCK_SKEW_S = 3600n;
 
@@ -196,8 +200,15 @@ export class MlsGroup {
     return Buffer.from(encodeMlsMessage(message));
   }
 
-  /** Follows a commit or a proposal of another; gives the group after it. */
-  async follow(bytes) {
+  /**
+   * Follows a commit or a proposal of another; gives the group after it.
+   *
+   * What a commit does, `judge(change)` may refuse by an error. `change.committer` is a leaf,
+   * or `null` for somebody who comes in from outside; `renewed` the identity in the leaf that
+   * is renewed, if one is; each of the `proposals` has who made it (`by`: a leaf, or one of
+   * the two above), its `kind`, and its `identity`, `index` or `extensions`.
+   */
+  async follow(bytes, judge = () => {}) {
     const { publicMessage } = open(bytes, 'mls_public_message');
     const { content } = publicMessage;
     if (!this.id.equals(content.groupId) || BigInt(this.epoch) !== content.epoch) {
@@ -206,7 +217,10 @@ export class MlsGroup {
     if (content.sender.senderType === 'external') {
       return new MlsGroup(await this.#hearFromOutside(publicMessage));
     }
-    hideInCommit(content);
+    if (content.contentType === 'commit') {
+      judge(this.#changeBy(content));
+      hideInCommit(content);
+    }
     const { newState } = await processPublicMessage(this.#state, publicMessage, emptyPskIndex, suite);
     const extensions = showExternalSenders(newState.groupContext.extensions);
     return new MlsGroup(withExtensions(newState, extensions));
@@ -247,6 +261,22 @@ export class MlsGroup {
   async exportSecret(label, length) {
     const { exporterSecret } = this.#state.keySchedule;
     return Buffer.from(await mlsExporter(exporterSecret, label, new Uint8Array(), length, suite));
+  }
+
+  /** What a commit says that it does. */
+  #changeBy({ sender, commit: { path, proposals } }) {
+    const known = this.#state.unappliedProposals;
+    const all = proposals.map(({ proposal, reference }) => {
+      if (proposal) return { by: COMMITTER, ...whatDoes(proposal) };
+      const heard = known[Buffer.from(reference).toString('base64')];
+      if (!heard) throw new Error('the commit refers to something that was not proposed');
+      return { by: heard.senderLeafIndex ?? SERVER, ...whatDoes(heard.proposal) };
+    });
+    return {
+      committer: sender.senderType === 'member' ? sender.leafIndex : null,
+      renewed: path && Buffer.from(path.leafNode.credential.identity),
+      proposals: all,
+    };
   }
 
   /** A proposal of somebody whom the GroupContext lists as an external sender. */
@@ -295,9 +325,21 @@ function withExtensions(state, extensions) {
   return { ...state, groupContext: { ...state.groupContext, extensions } };
 }
 
+function whatDoes({ proposalType: kind, add, remove, groupContextExtensions }) {
+  switch (kind) {
+    case 'add':
+      return { kind, identity: Buffer.from(add.keyPackage.leafNode.credential.identity) };
+    case 'remove':
+      return { kind, index: remove.removed };
+    case 'group_context_extensions':
+      return { kind, extensions: groupContextExtensions.extensions };
+    default:
+      return { kind };
+  }
+}
+
 /** Hides the external senders in the extensions that a commit brings, if it does. */
 function hideInCommit(content) {
-  if (content.contentType !== 'commit') return;
   for (const { proposal } of content.commit.proposals) {
     if (proposal?.proposalType !== 'group_context_extensions') continue;
     const { extensions } = proposal.groupContextExtensions;

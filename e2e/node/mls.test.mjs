@@ -8,7 +8,7 @@ import { decodeMlsMessage, encodeMlsMessage, getCiphersuiteFromName, getCiphersu
 import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js';
 
 import { SigningKey } from './ed25519.mjs';
-import { isWatchedBy, leafIdentity, newExtensions, policyOf, readLeafIdentity } from './group_context.mjs';
+import { isWatchedBy, leafIdentity, newExtensions, policyIn, readLeafIdentity } from './group_context.mjs';
 import { hashOf, nameIn, newMetadata, open, seal } from './group_metadata.mjs';
 import { MlsGroup, newKeyPackage, recipients } from './mls.mjs';
 
@@ -62,7 +62,7 @@ test('two people are in one group, and read each other and its name', async () =
   const { alice, bob, metadata } = await pair();
   agree(alice, bob);
   assert.ok(isWatchedBy(bob, sender));
-  assert.equal(nameIn(await open(bob, await seal(alice, metadata), policyOf(bob))), 'Tennis');
+  assert.equal(nameIn(await open(bob, await seal(alice, metadata), policyIn(bob.extensions))), 'Tennis');
 
   const { message } = await alice.encrypt(Buffer.from('hello'));
   const { from, plaintext } = await bob.decrypt(message);

@@ -1,5 +1,9 @@
 //! Groups with `ts-mls`, another implementation of RFC 9420 than ours: each side makes
 //! groups and joins those of the other, commits and follows, writes and reads.
+//!
+//! They find what server and SDK have wrong together, since both stand on `crates/mls`: with
+//! another label for the exporter on one side, or the epoch the other way round in what is
+//! authenticated, they fail.
 
 use serde_json::{Value, json};
 use sotto_client::{Body, Direction, Draft, GroupStanding};

@@ -18,6 +18,13 @@ async fn the_chain_of_the_test_vectors_is_followed_in_javascript_too() {
     node_client::run_tests("sigchain.test.mjs").await;
 }
 
+/// The rules of groups, written a second time from docs/protocol.md, give the same verdicts.
+#[tokio::test]
+async fn what_a_group_allows_and_refuses_is_the_same_in_javascript() {
+    let Some(_node) = NodeClient::start().await else { return };
+    node_client::run_tests("group_rules.test.mjs").await;
+}
+
 /// What is done around `ts-mls`, where it does less than RFC 9420 says.
 #[tokio::test]
 async fn two_members_by_the_other_implementation_of_mls_agree() {
