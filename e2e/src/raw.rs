@@ -1,15 +1,17 @@
 //! Callers who say whatever they like, with real keys and real tokens at hand: what no
 //! client of ours would ever ask.
 
+mod member;
 mod party;
 mod tenant;
 mod wire;
 
 use reqwest::Method;
 use serde_json::Value;
-use sotto_testkit::Cluster;
+use sotto_testkit::{Cluster, wait_for};
 
 pub use self::{
+    member::{Change, Member, entries_of},
     party::{Party, message_id, now_ms},
     tenant::{TOKEN_LIFETIME, lonely_app, with_app},
     wire::{Wire, frame},
@@ -22,6 +24,7 @@ pub struct Raw {
     http: reqwest::Client,
     keys: String,
     gateway: String,
+    groups: String,
     domain: String,
 }
 
@@ -42,6 +45,8 @@ pub struct Heard {
     pub status: u16,
     /// The body; null where it is no JSON.
     pub body: Value,
+    /// The same as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Ask {
@@ -104,6 +109,7 @@ impl Raw {
             http: reqwest::Client::new(),
             keys: cluster.rest_url(),
             gateway: socket.trim_end_matches("/v1/socket").to_owned(),
+            groups: cluster.groups_url(0),
             domain: cluster.domain().to_owned(),
         }
     }
@@ -113,15 +119,51 @@ impl Raw {
         &self.domain
     }
 
+    /// The same, before another replica of groups.
+    #[must_use]
+    pub fn at_groups(mut self, cluster: &Cluster, replica: usize) -> Self {
+        self.groups = cluster.groups_url(replica);
+        self
+    }
+
     /// Asks, of the role that serves the path.
     ///
     /// # Panics
     ///
     /// When nobody answers.
     pub async fn ask(&self, ask: Ask) -> Heard {
-        let is_gateway =
-            ["/v1/messages", "/v1/socket"].iter().any(|start| ask.path.starts_with(start));
-        let base = if is_gateway { &self.gateway } else { &self.keys };
+        self.try_ask(ask).await.expect("an answer")
+    }
+
+    /// Asks until there is an answer that says something of the matter: the role, or what it
+    /// stands on, may be on its way back.
+    ///
+    /// # Panics
+    ///
+    /// When there is none in time.
+    pub async fn answer(&self, ask: Ask) -> Heard {
+        wait_for(PATIENCE, "an answer", async || match self.try_ask(ask.clone()).await {
+            Ok(heard) if heard.status < 500 => Ok(heard),
+            Ok(heard) => Err(heard.word()),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+
+    /// Asks a role that may be dead.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers.
+    pub async fn try_ask(&self, ask: Ask) -> Result<Heard, reqwest::Error> {
+        let begins = |start: &&str| ask.path.starts_with(start);
+        let base = if ["/v1/messages", "/v1/socket"].iter().any(begins) {
+            &self.gateway
+        } else if begins(&"/v1/groups") {
+            &self.groups
+        } else {
+            &self.keys
+        };
         let mut request = self.http.request(ask.method, format!("{base}{}", ask.path));
         if let Some(token) = ask.token {
             request = request.bearer_auth(token);
@@ -129,9 +171,10 @@ impl Raw {
         for (name, value) in ask.headers {
             request = request.header(name, value);
         }
-        let answer = request.body(ask.body).timeout(PATIENCE).send().await.expect("an answer");
+        let answer = request.body(ask.body).timeout(PATIENCE).send().await?;
         let status = answer.status().as_u16();
-        let bytes = answer.bytes().await.unwrap_or_default();
-        Heard { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        let bytes = answer.bytes().await?.to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Heard { status, body, bytes })
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// Every row of the schemas `keys` and `messages`, each with the name of its table
+/// Every row of the schemas `keys`, `messages` and `groups`, each with the name of its table
 /// before it, in an order that says nothing. A queue is in the tables of its days.
 ///
 /// # Errors
@@ -15,7 +15,7 @@ pub async fn dump(url: &str) -> sqlx::Result<Vec<String>> {
         SELECT quote_ident(nspname), quote_ident(relname)
         FROM pg_class
         JOIN pg_namespace ON pg_namespace.oid = relnamespace
-        WHERE relkind = 'r' AND nspname IN ('keys', 'messages')
+        WHERE relkind = 'r' AND nspname IN ('keys', 'messages', 'groups')
         ORDER BY 1, 2
         ",
     )

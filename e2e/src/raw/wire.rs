@@ -94,7 +94,8 @@ impl Wire {
 
     /// Sends a frame; see [`Wire::tell`].
     pub async fn say(&mut self, body: client_frame::Body) -> String {
-        let is_answered = !matches!(body, client_frame::Body::Ack(_));
+        let is_answered =
+            !matches!(body, client_frame::Body::Ack(_) | client_frame::Body::GroupAck(_));
         let bytes = Message::binary(frame(body));
         if !is_answered {
             return self.tell(bytes).await;
@@ -213,6 +214,8 @@ fn name(frame: &ServerFrame) -> &str {
         Some(Answer::Accepted(_)) => "accepted",
         Some(Answer::DeviceMismatch(_)) => "device_mismatch",
         Some(Answer::Retracted(_)) => "retracted",
+        Some(Answer::GroupAccepted(_)) => "group_accepted",
+        Some(Answer::GroupStale(_)) => "group_stale",
         _ => "something else",
     }
 }

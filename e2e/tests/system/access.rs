@@ -2,6 +2,7 @@
 //! caller, in one table.
 
 mod acts;
+mod groups;
 mod scene;
 mod table;
 
@@ -31,7 +32,11 @@ use crate::contract;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_caller_may_do_what_the_table_says_and_nothing_else() {
     let lonely = raw::lonely_app();
-    let cluster = raw::with_app(&lonely, Cluster::builder()).start().await.unwrap();
+    let builder = sotto_load::settings::groups_without_limit()
+        .into_iter()
+        .fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value))
+        .setting("groups.acks.every", "20ms");
+    let cluster = raw::with_app(&lonely, builder).start().await.unwrap();
     let mut scene = Scene::set(&cluster, lonely).await;
     let mut wrong = Vec::new();
 

@@ -2,6 +2,7 @@
 //! malformed, too large, of another type, or in the wrong state, in one table.
 
 mod frames;
+mod groups;
 mod requests;
 mod scene;
 
@@ -11,7 +12,7 @@ use sotto_testkit::Cluster;
 use self::{frames::frames, requests::requests, scene::Scene};
 use crate::contract;
 
-/// I-9. Each row gets its named answer, and after all of them every row of both schemas
+/// I-9. Each row gets its named answer, and after all of them every row of all schemas
 /// is as it was. Only `messages.overflows` is left out: a device is told how often something
 /// was turned away at its full queue, and that is counted there.
 ///
@@ -22,7 +23,10 @@ use crate::contract;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_wrong_input_gets_its_name_and_changes_no_row() {
     let lonely = raw::lonely_app();
-    let cluster = raw::with_app(&lonely, Cluster::builder())
+    let builder = sotto_load::settings::groups_without_limit()
+        .into_iter()
+        .fold(Cluster::builder(), |builder, (name, value)| builder.setting(name, value));
+    let cluster = raw::with_app(&lonely, builder)
         .setting("messages.queue.max_bytes", "1MiB")
         .start()
         .await

@@ -11,7 +11,10 @@ use sotto_load::light::{Account, one_time_ec, op_body};
 use sotto_proto::socket::{Ack, Authenticate, Resume, Retract, client_frame::Body};
 use uuid::Uuid;
 
-use super::scene::{Scene, Who, nothing};
+use super::{
+    groups::GroupAct,
+    scene::{Scene, Who, nothing},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -55,6 +58,11 @@ pub(super) enum Act {
     SendFrame,
     RetractFrame,
     AckFrame,
+    /// In a group of the owner's, in which the user was, or was never.
+    Group {
+        act: GroupAct,
+        was_in: bool,
+    },
 }
 
 impl Scene<'_> {
@@ -63,6 +71,7 @@ impl Scene<'_> {
         let id = self.alice.account.id;
         let unknown_link = "A".repeat(32);
         match act {
+            Act::Group { act, .. } => self.act_in_group(act, who).await,
             Act::Register => {
                 let body = self.alice.account.registration(&self.own_app_token(who));
                 self.post("/v1/accounts", who, &body).await
@@ -277,7 +286,7 @@ impl Scene<'_> {
 
     /// Says something on a socket of the caller's. Who is about to be closed says it before
     /// that.
-    async fn say(&self, who: Who, body: Body) -> String {
+    pub(super) async fn say(&self, who: Who, body: Body) -> String {
         let mut socket = self.raw.open(self.token(who)).await;
         match who {
             Who::Nobody => socket.say(body).await,

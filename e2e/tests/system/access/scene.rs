@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sotto_e2e::{
     PATIENCE,
-    raw::{Ask, Party, Raw, TOKEN_LIFETIME},
+    raw::{Ask, Member, Party, Raw, TOKEN_LIFETIME},
 };
 use sotto_identity::build;
 use sotto_ids::{AccountUuid, DeviceId};
@@ -12,7 +12,7 @@ use sotto_testkit::{Cluster, apps::App, wait_for};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use super::acts::Act;
+use super::{acts::Act, groups::Group};
 
 /// The callers, in the order of the table's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(super) struct Scene<'a> {
     pub(super) alice: Party,
     pub(super) bob: Party,
     pub(super) mallory: Party,
+    /// In groups of the owner's.
+    pub(super) carol: Party,
     pub(super) lonely: App,
     /// Of a socket that the revoked device had before.
     pub(super) lost_ticket: Vec<u8>,
@@ -62,6 +64,7 @@ pub(super) struct Scene<'a> {
     pub(super) own_envelope: Option<Uuid>,
     /// The owner's send that is to be retracted.
     pub(super) sent: String,
+    pub(super) group: Option<Group>,
     cluster: &'a Cluster,
 }
 
@@ -75,6 +78,10 @@ impl<'a> Scene<'a> {
         let mallory = lonely.token("mallory", cluster.domain(), TOKEN_LIFETIME);
         let mallory = Party::register("mallory", 2, 2, mallory, &raw).await;
 
+        let carol = cluster.app_token("vignette", "carol");
+        let carol = Party::register("carol", 1, 0, carol, &raw).await;
+        Member::of(&bob, 1).create(&raw).await;
+
         let mut socket = raw.open(Some(alice.token(3))).await;
         assert_eq!(socket.served().await, "served");
         let third = DeviceId::try_from(3_u32).unwrap();
@@ -87,12 +94,14 @@ impl<'a> Scene<'a> {
             alice,
             bob,
             mallory,
+            carol,
             lonely,
             link: String::new(),
             key_id: 1_000,
             envelope: None,
             own_envelope: None,
             sent: String::new(),
+            group: None,
             cluster,
         };
         // The replica hears of the revocation a moment later: until then a send that
@@ -124,6 +133,7 @@ impl<'a> Scene<'a> {
     pub(super) async fn prepare(&mut self, act: Act, who: Who) {
         self.key_id += 10;
         match act {
+            Act::Group { act, was_in } => Box::pin(self.prepare_group(act, was_in)).await,
             Act::LeaveInLink | Act::ReadLink => {
                 self.link = self.raw.open_link().await;
                 if act == Act::ReadLink {
@@ -219,13 +229,20 @@ impl<'a> Scene<'a> {
     }
 
     async fn db(&self) -> PgConnection {
-        PgConnection::connect(self.cluster.database_url()).await.unwrap()
+        PgConnection::connect(self.database()).await.unwrap()
     }
 
-    /// The rows of the owner's shelf of prekeys.
+    pub(super) fn database(&self) -> &str {
+        self.cluster.database_url()
+    }
+
+    /// The rows of the owner's shelf of prekeys and of KeyPackages.
     pub(super) fn shelf<'r>(&self, rows: &'r [String]) -> Vec<&'r String> {
         let owner = format!("({},1,", self.alice.account.uuid());
-        let is_shelf = |row: &&String| row.contains(&owner) && row.contains("prekeys ");
+        let is_shelf = |row: &&String| {
+            row.contains(&owner)
+                && ["prekeys ", "key_packages "].iter().any(|kind| row.contains(kind))
+        };
         rows.iter().filter(is_shelf).collect()
     }
 
@@ -239,7 +256,8 @@ impl<'a> Scene<'a> {
 
 /// Whether a word is a refusal.
 pub(super) fn is_refusal(word: &str) -> bool {
-    let granted = ["2", "served", "accepted", "authenticated", "retracted", "no answer"];
+    let granted =
+        ["2", "served", "accepted", "group_accepted", "authenticated", "retracted", "no answer"];
     !granted.iter().any(|start| word.starts_with(start))
 }
 

@@ -1,4 +1,4 @@
-use super::acts::Act;
+use super::{acts::Act, groups};
 
 /// What comes of an act for each kind of caller, in the order of [`super::scene::Who`].
 pub(super) struct Row {
@@ -19,7 +19,12 @@ impl Row {
     }
 }
 
-const fn row(at: &'static str, what: &'static str, act: Act, expected: [&'static str; 6]) -> Row {
+pub(super) const fn row(
+    at: &'static str,
+    what: &'static str,
+    act: Act,
+    expected: [&'static str; 6],
+) -> Row {
     Row { at, what, act, expected }
 }
 
@@ -28,16 +33,16 @@ const fn public(at: &'static str, act: Act, word: &'static str) -> Row {
     row(at, "", act, [word; 6])
 }
 
-const MISSING: &str = "401 token_missing";
-const REVOKED: &str = "403 device_revoked";
-const OFF: &str = "4502 device_revoked";
-const FIRST: &str = "authenticate_first, 4501 authentication_failed";
+pub(super) const MISSING: &str = "401 token_missing";
+pub(super) const REVOKED: &str = "403 device_revoked";
+pub(super) const OFF: &str = "4502 device_revoked";
+pub(super) const FIRST: &str = "authenticate_first, 4501 authentication_failed";
 
 /// See [`super`]. The owner is device 1 of an account; what each act is about is the
 /// owner's, and each caller brings the own token.
 #[rustfmt::skip]
 pub(super) fn table() -> Vec<Row> {
-    vec![
+    let mut rows = vec![
         // Accounts. Who registers shows the token of an app's user; a device is nobody yet.
         row("POST /v1/accounts", "the owner's ops again", Act::Register, [
             "401 app_token_malformed", "409 account_exists", "409 account_exists",
@@ -167,5 +172,7 @@ pub(super) fn table() -> Vec<Row> {
             FIRST, "no answer", "no answer",
             "no answer", OFF, "no answer, and it is gone",
         ]),
-    ]
+    ];
+    rows.extend(groups::rows());
+    rows
 }

@@ -1,8 +1,12 @@
 use prost::bytes::Bytes;
 use sotto_e2e::raw::frame;
-use sotto_ids::{ClientMsgId, limits::MAX_FRAME_BYTES};
+use sotto_ids::{
+    ClientMsgId,
+    limits::{MAX_FRAME_BYTES, MAX_GROUP_MESSAGE_BYTES},
+};
 use sotto_proto::socket::{
-    Ack, Authenticate, MessageClass, Resume, Retract, Send, client_frame::Body,
+    Ack, Authenticate, GroupAck, GroupCursor, GroupSend, MessageClass, Resume, Retract, Send,
+    client_frame::Body,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -16,6 +20,8 @@ const RESUME: &str = "frame Resume";
 const SEND: &str = "frame Send";
 const RETRACT: &str = "frame Retract";
 const ACK: &str = "frame Ack";
+const GROUP_SEND: &str = "frame GroupSend";
+const GROUP_ACK: &str = "frame GroupAck";
 
 const FIRST: &str = "authenticate_first, 4501 authentication_failed";
 const MALFORMED: &str = "4503 malformed_frame";
@@ -28,6 +34,7 @@ pub(super) fn frames(scene: &Scene) -> Vec<Row> {
     let mut rows = entering(scene);
     rows.extend(sends(scene));
     rows.extend(others(scene));
+    rows.extend(groups(scene));
     rows
 }
 
@@ -149,5 +156,43 @@ fn others(scene: &Scene) -> Vec<Row> {
         (ACK, "no id among others", Served, ack(vec![envelope.clone(), Bytes::new()]), "malformed_envelope_id"),
         (ACK, "too many ids", Served, ack(vec![envelope.clone(); 257]), "too_many_ids"),
         (ACK, "the envelope of somebody else", Served, ack(vec![envelope]), "no answer"),
+    ]
+}
+
+#[rustfmt::skip]
+fn groups(scene: &Scene) -> Vec<Row> {
+    use When::{First, Served};
+
+    let send = |change: &dyn Fn(&mut GroupSend)| {
+        let mut send = scene.group.send();
+        change(&mut send);
+        Input::Frame(Body::GroupSend(send))
+    };
+    let ack = |cursors: Vec<GroupCursor>| Input::Frame(Body::GroupAck(GroupAck { cursors }));
+    let own = GroupCursor { group: scene.group.send().group, seq: 0 };
+    let other = |group: Vec<u8>| GroupCursor { group: group.into(), seq: 1 };
+    let bytes = |count: usize| Bytes::from(vec![7; count]);
+    let nowhere = uuid::Uuid::new_v4();
+    let nowhere = Bytes::copy_from_slice(nowhere.as_bytes());
+    vec![
+        (GROUP_SEND, "too early", First, send(&|_| {}), FIRST),
+        (GROUP_SEND, "another type", Served, wrong_type(7), MALFORMED),
+        (GROUP_SEND, "too large a frame", Served, send(&|it| it.message = bytes(MAX_FRAME_BYTES)), TOO_LARGE),
+        (GROUP_SEND, "too large", Served, send(&|it| it.message = bytes(MAX_GROUP_MESSAGE_BYTES + 1)), "message_too_large"),
+        (GROUP_SEND, "nothing", Served, send(&|it| it.message = Bytes::new()), "malformed_group_message"),
+        (GROUP_SEND, "noise", Served, send(&|it| it.message = bytes(100)), "malformed_group_message"),
+        (GROUP_SEND, "no group", Served, send(&|it| it.group = bytes(15)), "malformed_group_id"),
+        (GROUP_SEND, "a group of another kind", Served, send(&|it| it.group = bytes(16)), "malformed_group_id"),
+        (GROUP_SEND, "the message of another group", Served, send(&|it| it.group = nowhere.clone()), "malformed_group_message"),
+        (GROUP_SEND, "no id", Served, send(&|it| it.client_msg_id = Bytes::new()), "malformed_message_id"),
+        (GROUP_SEND, "another epoch than it says", Served, send(&|it| it.epoch += 1), "malformed_group_message"),
+        (GROUP_SEND, "another generation than it says", Served, send(&|it| it.generation = 1), "malformed_group_message"),
+        (GROUP_SEND, "an epoch that is over", Served, Input::Frame(Body::GroupSend(scene.group.late_send())), "group_stale"),
+        (GROUP_ACK, "too early", First, ack(vec![own.clone()]), FIRST),
+        (GROUP_ACK, "another type", Served, wrong_type(8), MALFORMED),
+        (GROUP_ACK, "too many", Served, ack(vec![own.clone(); 257]), "too_many_cursors"),
+        (GROUP_ACK, "no group among others", Served, ack(vec![own.clone(), other(vec![7; 15])]), "malformed_group_id"),
+        (GROUP_ACK, "a group of nobody's", Served, ack(vec![other(nowhere.to_vec())]), "no answer"),
+        (GROUP_ACK, "one that goes back", Served, ack(vec![own]), "no answer"),
     ]
 }

@@ -13,6 +13,8 @@ use sqlx::{Connection as _, PgConnection};
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
+use super::groups::Group;
+
 /// Sends of this size fill the queue of this deployment with a few.
 const LARGE: usize = 60_000;
 
@@ -57,6 +59,7 @@ pub(super) struct Scene {
     pub(super) envelope: Uuid,
     /// A send of Alice's that waits for Bob.
     pub(super) sent: String,
+    pub(super) group: Group,
     database: String,
 }
 
@@ -87,6 +90,7 @@ impl Scene {
         let link = raw.open_link().await;
         assert_eq!(raw.ask(leave(&link)).await.word(), "204");
 
+        let group = Group::make(&alice, &bob, &mallory, &raw).await;
         let mut scene = Self {
             raw,
             alice,
@@ -100,6 +104,7 @@ impl Scene {
             link,
             envelope: Uuid::nil(),
             sent: String::new(),
+            group,
             database: cluster.database_url().to_owned(),
         };
         scene.fill_frank().await;
