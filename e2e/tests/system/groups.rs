@@ -395,6 +395,138 @@ async fn an_admin_begins_a_group_anew_and_everybody_is_in_it_again() {
     party.cluster.stop().await.unwrap();
 }
 
+/// Only the first op of an answer with several.
+fn first_op(body: &mut Vec<u8>) {
+    let mut rest = body.as_slice();
+    let length = prost::decode_length_delimiter(&mut rest).unwrap();
+    let first = body.len() - rest.len() + length;
+    body.truncate(first);
+}
+
+/// A server that shows somebody an old chain lets nobody into a group by that: the change is
+/// not followed, and that is said. What the chain certifies after all is followed then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaf_that_no_chain_certifies_is_not_let_in() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let (front, of_carol) = (Front::before(&cluster), Front::before(&cluster));
+    let alice = Person::register_through(&cluster, front.url(), "socialink", "alice").await;
+    let bob = Person::register_through(&cluster, front.url(), "socialink", "bob").await;
+    let mut carol = Person::register_through(&cluster, of_carol.url(), "socialink", "carol").await;
+    for one in [&alice, &bob, &carol] {
+        one.go_online().await;
+        has_packages(one).await;
+    }
+    for one in [&bob, &carol] {
+        one.meet("alice").await;
+    }
+    let group = alice.client.create_group("Dinner", None).await.unwrap();
+    alice.client.add_to_group(group, &[bob.account, carol.account]).await.unwrap();
+    stands(&carol, group, GroupStanding::Member).await;
+    let his = format!("/v1/accounts/{}/ops", bob.account);
+    of_carol.lie(move |answer| {
+        if answer.path.starts_with(&his) {
+            first_op(&mut answer.body);
+        }
+    });
+
+    let laptop = bob.add_device(&cluster, 0).await;
+    laptop.go_online().await;
+    stands(&laptop, group, GroupStanding::Member).await;
+    let refused = |event: &Event| matches!(event, Event::GroupCommitRefused { reason, .. } if reason == "leaf_uncertified");
+    carol.events.wait_for(PATIENCE, refused).await.unwrap();
+    say(&alice, group, "hello laptop").await;
+    let stopped = carol.client.send_to_group(group, Draft::text("who?")).await;
+    assert_eq!(stopped.unwrap_err().reason(), "group_stopped");
+    assert!(shown(&carol, group).await.is_empty());
+
+    of_carol.be_honest();
+    carol.client.synchronize_groups().await.unwrap();
+    shows(&carol, group, &["hello laptop"]).await;
+    say(&carol, group, "hello").await;
+    shows(&alice, group, &["hello laptop", "hello"]).await;
+    cluster.stop().await.unwrap();
+}
+
+/// A store that was put back has lost its place in the group, and comes in again by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_put_back_comes_into_its_groups_again_by_itself() {
+    let party = Party::new().await;
+    let group = party.group().await;
+    let (bob, mut old) = party.bob.copy_device(&party.cluster, 0).await;
+    bob.go_online().await;
+    bob.client.update_group_keys(group).await.unwrap();
+    say(&bob, group, "from the one").await;
+    shows(&party.alice, group, &["from the one"]).await;
+    bob.client.close().await;
+
+    old.go_online().await;
+    let rejoined = |event: &Event| matches!(event, Event::GroupRejoined { .. });
+    old.events.wait_for(PATIENCE, rejoined).await.unwrap();
+    say(&old, group, "from the other").await;
+
+    for one in [&party.alice, &party.carol] {
+        shows(one, group, &["from the one", "from the other"]).await;
+    }
+    say(&party.alice, group, "hello again").await;
+    shows(&old, group, &["from the other", "hello again"]).await;
+    assert_eq!(old.client.groups().await.unwrap()[0].name, "Dinner");
+    party.cluster.stop().await.unwrap();
+}
+
+/// Who was away for longer than the log is kept comes in again by itself, and goes on from
+/// there. A device that cannot be welcomed does the same, and is told the name by the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_for_too_long_comes_in_again_and_hears_the_name() {
+    let cluster = Cluster::builder().start().await.unwrap();
+    let (front, of_carol) = (Front::before(&cluster), Front::before(&cluster));
+    let alice = Person::register_through(&cluster, front.url(), "socialink", "alice").await;
+    let mut carol = Person::register_through(&cluster, of_carol.url(), "socialink", "carol").await;
+    for one in [&alice, &carol] {
+        one.go_online().await;
+        has_packages(one).await;
+    }
+    carol.meet("alice").await;
+    of_carol.lie(|answer| {
+        if answer.path.contains("/tree?") && answer.path.contains("epoch=1&") {
+            answer.status = 410;
+            answer.body = br#"{"reason":"tree_gone"}"#.to_vec();
+        }
+    });
+    let group = alice.client.create_group("Dinner", None).await.unwrap();
+    alice.client.add_to_group(group, &[carol.account]).await.unwrap();
+    wait_for(PATIENCE, "the server to have no tree", || async {
+        let groups = alice.client.groups().await.unwrap();
+        if groups[0].epoch >= 1 { Ok(()) } else { Err(groups[0].epoch) }
+    })
+    .await;
+    alice.client.update_group_keys(group).await.unwrap();
+    stands(&carol, group, GroupStanding::Member).await;
+    wait_for(PATIENCE, "the name", || async {
+        let groups = carol.client.groups().await.unwrap();
+        if groups[0].name == "Dinner" { Ok(()) } else { Err(groups[0].name.clone()) }
+    })
+    .await;
+
+    carol.client.go_offline().await;
+    say(&alice, group, "long ago").await;
+    alice.client.update_group_keys(group).await.unwrap();
+    of_carol.lie(|answer| {
+        if answer.path.contains("/log?") {
+            answer.status = 410;
+            answer.body = br#"{"reason":"log_expired"}"#.to_vec();
+        }
+    });
+    carol.go_online().await;
+    let rejoined = |event: &Event| matches!(event, Event::GroupRejoined { .. });
+    carol.events.wait_for(PATIENCE, rejoined).await.unwrap();
+    of_carol.be_honest();
+    say(&alice, group, "today").await;
+
+    shows(&carol, group, &["today"]).await;
+    assert_eq!(carol.client.groups().await.unwrap()[0].name, "Dinner");
+    cluster.stop().await.unwrap();
+}
+
 /// The same from the terminal.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_people_get_by_in_a_group_on_the_terminal() {

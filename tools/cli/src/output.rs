@@ -106,9 +106,10 @@ impl Output {
             "last": message_json(&conversation.last),
         });
         self.print(&value, || {
-            let name = match &conversation.handle {
-                Some(handle) => format!("@{handle}"),
-                None => conversation.peer.to_string(),
+            let name = match (conversation.group, &conversation.handle) {
+                (Some(group), _) => format!("group {group}"),
+                (None, Some(handle)) => format!("@{handle}"),
+                (None, None) => conversation.peer.to_string(),
             };
             format!("{name}  {} unread\n  {}", conversation.unread, body_text(&conversation.last))
         })
@@ -209,7 +210,9 @@ impl Output {
             })
             .collect();
         let mut value = group_json(&details.group);
-        value["members"] = members.into();
+        if let Value::Object(fields) = &mut value {
+            fields.insert("members".to_owned(), members.into());
+        }
         self.print(&value, || group_text(details))
     }
 

@@ -80,10 +80,11 @@ pub(super) async fn claim(
                 continue;
             };
             let leaf = LeafId::new(id, leaf);
-            match read(&device.key_package.0, leaf) {
-                Some((claim, package)) => found.push((claim, package)),
-                None => tracing::warn!("a KeyPackage from the server was of no use"),
+            let package = read(&device.key_package.0, leaf);
+            if package.is_none() {
+                tracing::warn!("a KeyPackage from the server was of no use");
             }
+            found.extend(package);
         }
     }
     certified(inner, found).await

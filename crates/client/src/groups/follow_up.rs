@@ -35,6 +35,10 @@ const SEAL_WAIT: Duration = Duration::from_millis(500);
 /// Things that are done one after the other before the group is left alone until it changes.
 const ROUNDS: usize = 16;
 
+/// How often it is looked whether a new device of one's own has KeyPackages at the server. Each
+/// look takes one of every other own device too.
+const LOOKS: u32 = 6;
+
 /// What is to be done next.
 #[derive(Debug)]
 enum Task {
@@ -60,6 +64,7 @@ pub(super) async fn see_to(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cli
     let tuning = &inner.config.tuning;
     // A new device is in the chain before its KeyPackages are at the server.
     let mut backoff = Backoff::new(tuning.own_device_retry, tuning.retry_max);
+    let mut looks = 0;
     for _ in 0..ROUNDS {
         let Some(task) = inner.vault.run(move |tx| plan(tx, group)).await? else {
             return Ok(());
@@ -79,13 +84,19 @@ pub(super) async fn see_to(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cli
             Task::Remove(leaves) => {
                 carry_out(inner, group, Intent::RemoveDevices(leaves)).await?;
             }
+            Task::Add(_) if !inner.groups.may_add(group) => return Ok(()),
             Task::Add(own) => {
                 let mut claimed = adding::claim(inner, &[own]).await?;
-                match claimed.remove(&own).filter(|packages| !packages.is_empty()) {
-                    Some(packages) => {
-                        carry_out(inner, group, Intent::Add(packages)).await?;
+                let packages = claimed.remove(&own).unwrap_or_default();
+                let added =
+                    !packages.is_empty() && carry_out(inner, group, Intent::Add(packages)).await?;
+                if !added {
+                    looks += 1;
+                    if looks >= LOOKS {
+                        inner.groups.give_up_adding(group);
+                        return Ok(());
                     }
-                    None => tokio::time::sleep(backoff.pause(&mut inner.rng())).await,
+                    tokio::time::sleep(backoff.pause(&mut inner.rng())).await;
                 }
             }
         }

@@ -21,11 +21,14 @@ use crate::{
     vault::{Own, Tx, Vault, key_packages, mls_values, own},
 };
 
-/// What is to be uploaded, each with its reference.
+/// A KeyPackage: its reference, and its bytes.
+type Package = (Vec<u8>, Vec<u8>);
+
+/// What is to be uploaded.
 #[derive(Default)]
 struct Plan {
-    one_time: Vec<(Vec<u8>, Vec<u8>)>,
-    last_resort: Option<(Vec<u8>, Vec<u8>)>,
+    one_time: Vec<Package>,
+    last_resort: Option<Package>,
 }
 
 /// Uploads of one upkeep: the stock takes one, or two where more is allowed than goes at once.
@@ -90,7 +93,7 @@ fn last_resort(
     tx: &mut Tx<'_>,
     own: &Own,
     count: &KeyCount,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, ClientError> {
+) -> Result<Option<Package>, ClientError> {
     let oldest_ms = tx.now_ms.saturating_sub(ms(tx.tuning.prekey_rotation));
     let young = key_packages::last_resort_made_ms(tx.db)?.is_some_and(|made| made > oldest_ms);
     if young && count.last_resort_key_package {

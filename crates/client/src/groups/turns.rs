@@ -1,7 +1,7 @@
 //! What the tasks of a client share about groups: turns, and what has changed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,6 +14,8 @@ pub(crate) struct Groups {
     commits: Turns,
     logs: Turns,
     welcomes: tokio::sync::Mutex<()>,
+    /// Where own devices were not ready to be added, so often that it is left at that for now.
+    given_up: Mutex<HashSet<GroupId>>,
     touched: Mutex<BTreeMap<GroupId, Touched>>,
     pub(super) wake: Notify,
 }
@@ -59,6 +61,21 @@ impl Groups {
         group.cursor = cursor;
         group.changed |= changed;
         self.wake.notify_one();
+    }
+
+    /// Own devices are not added to this group any more, for now.
+    pub(super) fn give_up_adding(&self, group: GroupId) {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
+    }
+
+    /// Whether own devices are to be added to a group.
+    pub(super) fn may_add(&self, group: GroupId) -> bool {
+        !self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&group)
+    }
+
+    /// Own devices may be ready now.
+    pub(super) fn add_again(&self) {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The groups whose logs have been taken in further since this was last asked.

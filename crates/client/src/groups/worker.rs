@@ -372,6 +372,7 @@ impl Worker<'_> {
 
 /// Everything may have changed while there was no connection.
 async fn look_at_all(inner: &Inner) {
+    inner.groups.add_again();
     match inner.vault.run(|tx| Ok(groups::list(tx.db)?)).await {
         Ok(rows) => {
             for row in rows

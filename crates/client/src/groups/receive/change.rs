@@ -79,7 +79,7 @@ pub(super) fn take(
         }
         _ => return Ok(Outcome::Diverged),
     };
-    follow(tx, own, row, open, entry, checked, staged)
+    follow(tx, own, row, open, entry, &checked, staged)
 }
 
 fn reason(error: CommitError) -> &'static str {
@@ -97,7 +97,7 @@ fn follow(
     row: &mut Group,
     open: &mut Open,
     entry: &GroupEntry,
-    checked: Checked,
+    checked: &Checked,
     staged: Option<Box<StagedCommit>>,
 ) -> Result<Outcome, ClientError> {
     row.refused = None;
@@ -121,7 +121,7 @@ fn follow(
     let admins_before = row.policy.admins.clone();
     let renamed = seal::take(row, open, checked.policy.clone(), &entry.sealed_metadata)?;
     tell_renamed(tx, row, renamed);
-    tell_members(tx, own, row, &checked, &after, admins_before != row.policy.admins);
+    tell_members(tx, own, row, checked, &after, admins_before != row.policy.admins);
     Ok(Outcome::Followed)
 }
 
