@@ -32,8 +32,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Plays a conversation between two people on two apps, and shows what each of them
-    /// and the server saw.
+    /// Plays conversations of two people and of five on two apps, and shows what each of
+    /// them and the server saw.
     Demo(demo::Arguments),
     /// Starts every role, and leaves them running.
     Up,
