@@ -27,6 +27,8 @@ mod db;
 mod devices;
 mod domain;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateways;
 mod grpc;
 mod halves;

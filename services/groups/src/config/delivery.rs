@@ -84,6 +84,8 @@ pub struct AcksConfig {
     pub rows: usize,
     /// Cursors that may wait.
     pub waiting: usize,
+    /// Those of one device among them.
+    pub per_device: usize,
 }
 
 /// The section `[groups.log]`.
@@ -163,6 +165,7 @@ impl AcksConfig {
         check.lasts("acks.every", self.every, &(10 * MS..=MINUTE));
         check.within("acks.rows", &self.rows, &(1..=10_000));
         check.within("acks.waiting", &self.waiting, &(100..=10_000_000));
+        check.within("acks.per_device", &self.per_device, &(1..=100_000));
     }
 }
 
@@ -181,5 +184,63 @@ impl SweepConfig {
         check.lasts("sweep.every", self.every, &(SECOND..=7 * DAY));
         check.within("sweep.accounts", &self.accounts, &(1..=500));
         check.within("sweep.waiting", &self.waiting, &(100..=1_000_000));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_kit::config::Validate as _;
+
+    use super::{super::DEFAULTS, *};
+    use crate::config::GroupsConfig;
+
+    #[derive(Deserialize)]
+    struct File {
+        groups: GroupsConfig,
+    }
+
+    #[test]
+    fn every_bound_of_delivery_is_watched() {
+        let mut config = toml::from_str::<File>(DEFAULTS).unwrap().groups;
+        let (never, nothing) = (Duration::ZERO, ByteSize(0));
+        config.gateways = GatewaysConfig {
+            credit: 0,
+            leave_timeout: never,
+            batch_items: 0,
+            batch_bytes: nothing,
+            pause: SECOND,
+            watches: 0,
+            publications: 0,
+            publication_bytes: nothing,
+            largest_publication: nothing,
+            stale_bytes: nothing,
+            renew_every: never,
+            questions: 0,
+            answers: 0,
+            groups_of_device: 0,
+        };
+        config.sends = SendsConfig {
+            writers: 0,
+            collect: SECOND,
+            messages: 0,
+            bytes: nothing,
+            waiting: 0,
+            timeout: never,
+        };
+        config.roster.devices = 0;
+        config.acks = AcksConfig { every: never, rows: 0, waiting: 0, per_device: 0 };
+        config.log = LogConfig {
+            page_bytes: nothing,
+            reads_at_once: 0,
+            retention: never,
+            expire_every: never,
+            expire_rows: 0,
+        };
+        config.sweep = SweepConfig { every: never, accounts: 0, waiting: 0 };
+        let mut problems = Vec::new();
+
+        config.validate(&mut problems);
+
+        assert_eq!(problems.len(), 14 + 6 + 1 + 4 + 5 + 3, "{problems:?}");
     }
 }

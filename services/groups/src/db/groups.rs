@@ -145,11 +145,11 @@ pub(crate) async fn take_seqs(
     Ok(seq.map(from_bigint))
 }
 
-/// Begins the generation after `generation` with one entry. Its `seq`, or `None` where the
-/// group is in another generation; nothing has changed then.
+/// Begins the generation after that of `at` with one entry. Its `seq`, or `None` where the
+/// group is in another epoch; nothing has changed then.
 pub(crate) async fn begin_generation(
     group: GroupId,
-    generation: u32,
+    at: Epoch,
     began_with: &[u8; 32],
     db: impl PgExecutor<'_>,
 ) -> sqlx::Result<Option<u64>> {
@@ -157,12 +157,13 @@ pub(crate) async fn begin_generation(
         r#"
         UPDATE groups.groups
         SET generation = generation + 1, epoch = 0, seq = seq + 1, began_seq = seq + 1,
-            began_with = $3
-        WHERE group_id = $1 AND generation = $2
+            began_with = $4
+        WHERE group_id = $1 AND generation = $2 AND epoch = $3
         RETURNING seq
         "#,
         group.as_uuid(),
-        i64::from(generation),
+        i64::from(at.generation),
+        bigint(at.epoch),
         began_with,
     )
     .fetch_optional(db)

@@ -148,3 +148,10 @@ pub(super) async fn reseal(
     let seq = groups.reseal(group.0, at, sealed_metadata.0.into(), &caller).await?;
     Ok(Json(SeqBody { seq }))
 }
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    let _commit = serde_json::from_slice::<CommitBody>(data);
+    let _proposal = serde_json::from_slice::<ProposalBody>(data);
+    let _sealed = serde_json::from_slice::<SealedBody>(data);
+}

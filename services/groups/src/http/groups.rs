@@ -198,3 +198,10 @@ impl From<Membership> for MembershipBody {
         Self { group, generation, epoch, seq, cursor, joined_seq, removed_seq }
     }
 }
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    let _new = serde_json::from_slice::<NewBody>(data);
+    let _reset = serde_json::from_slice::<ResetBody>(data);
+    let _name = serde_json::from_slice::<GroupName>(data);
+}

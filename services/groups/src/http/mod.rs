@@ -52,6 +52,13 @@ pub(crate) fn face(groups: Groups, verifier: TokenVerifier, context: &Context) -
     })
 }
 
+/// Reads the bodies of requests.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    changes::fuzz(data);
+    groups::fuzz(data);
+}
+
 fn routes(app: &mut ServiceConfig) {
     macro_rules! read {
         ($handler:path) => {

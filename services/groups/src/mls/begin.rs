@@ -3,7 +3,7 @@ use openmls::{
     prelude::{LeafNodeIndex, PublicGroup},
 };
 use sotto_ids::GroupId;
-use sotto_mls::{CIPHERSUITE, LeafId, config, identity::Claim};
+use sotto_mls::{CIPHERSUITE, LeafId, Policy, config, identity::Claim, policy};
 use sotto_mls_provider::{Crypto, Values};
 
 use super::{ExternalSender, Tracked, handshake};
@@ -23,10 +23,11 @@ pub(crate) struct Beginning {
 pub(crate) const MAKERS_LEAF: u32 = 0;
 
 /// Checks the GroupInfo with which a generation of a group begins, and begins to follow it.
+/// `before`: the policy of the generation that ends, if one does.
 pub(crate) fn begin(
     group_info: &[u8],
-    group: GroupId,
-    generation: u32,
+    (group, generation): (GroupId, u32),
+    before: Option<&Policy>,
     maker: LeafId,
     external_sender: &ExternalSender,
 ) -> Result<Beginning, GroupsError> {
@@ -46,18 +47,12 @@ pub(crate) fn begin(
     if !config::is_ours(public.group_context().extensions(), &external_sender.listed()) {
         return Err(GroupsError::NotAllowed { rule: "extensions" });
     }
-    let leaf = public
-        .leaf(LeafNodeIndex::new(MAKERS_LEAF))
-        .filter(|_| public.members().count() == 1)
-        .ok_or(GroupsError::NotAllowed { rule: "maker_alone" })?;
-    let claim = Claim::of_leaf(leaf).map_err(|_| GroupsError::LeafUncertified)?;
-    if claim.leaf != maker {
-        return Err(GroupsError::NotAllowed { rule: "own_leaf" });
-    }
+    let leaf = public.leaf(LeafNodeIndex::new(MAKERS_LEAF)).map(Claim::of_leaf);
+    let Some(Ok(claim)) = leaf else {
+        return Err(GroupsError::LeafUncertified);
+    };
     let state = values.to_bytes();
     let tracked = Tracked::new(group, at, public, &state);
-    if !tracked.policy()?.is_admin(&maker.account) {
-        return Err(GroupsError::NotAllowed { rule: "maker_is_admin" });
-    }
+    policy::check_begin(before, &tracked.policy()?, &tracked.members()?, maker)?;
     Ok(Beginning { tracked, state, claim })
 }

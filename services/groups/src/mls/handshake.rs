@@ -1,9 +1,9 @@
 use openmls::{
     messages::group_info::VerifiableGroupInfo,
-    prelude::{ContentType, MlsMessageBodyIn, MlsMessageIn, PublicMessageIn, Sender},
+    prelude::{ContentType, PublicMessageIn, Sender},
 };
 use sotto_ids::GroupId;
-use tls_codec::Deserialize as _;
+use sotto_mls::wire;
 
 use crate::{domain::Epoch, error::GroupsError};
 
@@ -38,9 +38,7 @@ pub(crate) fn read(
     what: &'static str,
 ) -> Result<Handshake, GroupsError> {
     let malformed = || GroupsError::MalformedMls { what };
-    let MlsMessageBodyIn::PublicMessage(message) = body(bytes, what)? else {
-        return Err(malformed());
-    };
+    let message = wire::public_message(bytes).map_err(|_| malformed())?;
     let (of, generation) =
         GroupId::from_mls_id(message.group_id().as_slice()).map_err(|_| malformed())?;
     if of != group || message.content_type() != content {
@@ -53,9 +51,7 @@ pub(crate) fn read(
 /// The group that a GroupInfo of generation 0 is of.
 pub(crate) fn group_of(group_info: &[u8]) -> Result<GroupId, GroupsError> {
     let malformed = || GroupsError::MalformedMls { what: "group_info" };
-    let MlsMessageBodyIn::GroupInfo(info) = body(group_info, "group_info")? else {
-        return Err(malformed());
-    };
+    let info = wire::group_info(group_info).map_err(|_| malformed())?;
     match GroupId::from_mls_id(info.group_id().as_slice()) {
         Ok((group, 0)) => Ok(group),
         _ => Err(malformed()),
@@ -68,17 +64,9 @@ pub(crate) fn read_group_info(
     group: GroupId,
     at: Epoch,
 ) -> Result<VerifiableGroupInfo, GroupsError> {
-    let what = "group_info";
-    let MlsMessageBodyIn::GroupInfo(info) = body(bytes, what)? else {
-        return Err(GroupsError::MalformedMls { what });
-    };
+    let malformed = GroupsError::MalformedMls { what: "group_info" };
+    let info = wire::group_info(bytes).map_err(|_| malformed)?;
     let is_right = info.group_id().as_slice() == group.mls_id(at.generation)
         && info.epoch().as_u64() == at.epoch;
     if is_right { Ok(info) } else { Err(GroupsError::GroupInfoMismatch) }
-}
-
-fn body(bytes: &[u8], what: &'static str) -> Result<MlsMessageBodyIn, GroupsError> {
-    MlsMessageIn::tls_deserialize_exact(bytes)
-        .map(MlsMessageIn::extract)
-        .map_err(|_| GroupsError::MalformedMls { what })
 }

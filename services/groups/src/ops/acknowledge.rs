@@ -33,16 +33,24 @@ type Acked = (GroupId, DeviceAddress, u64);
 #[derive(Debug)]
 pub(super) struct Acks {
     room: usize,
+    room_of_device: usize,
     batch: usize,
-    waiting: Mutex<HashMap<(GroupId, DeviceAddress), u64>>,
+    waiting: Mutex<Waiting>,
     arrived: Notify,
     enough: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    count: usize,
+    of_device: HashMap<DeviceAddress, HashMap<GroupId, u64>>,
 }
 
 impl Acks {
     pub(super) fn new(config: &AcksConfig) -> Self {
         Self {
             room: config.waiting,
+            room_of_device: config.per_device,
             batch: config.rows,
             waiting: Mutex::default(),
             arrived: Notify::new(),
@@ -50,20 +58,29 @@ impl Acks {
         }
     }
 
-    /// Takes what there is room for.
+    /// Takes what there is room for. The groups are whatever a device says: one that makes
+    /// them up fills its own room and nobody else's.
     fn add(&self, acked: impl Iterator<Item = Acked>) {
-        let mut waiting = self.waiting();
+        let mut guard = self.waiting();
+        let waiting = &mut *guard;
         let mut passed_over = 0;
         for (group, device, seq) in acked {
-            let room = waiting.len() < self.room;
-            match waiting.get_mut(&(group, device)) {
+            let of_device = waiting.of_device.entry(device).or_default();
+            let has_room = waiting.count < self.room && of_device.len() < self.room_of_device;
+            match of_device.get_mut(&group) {
                 Some(cursor) => *cursor = seq.max(*cursor),
-                None if room => drop(waiting.insert((group, device), seq)),
+                None if has_room => {
+                    of_device.insert(group, seq);
+                    waiting.count += 1;
+                }
                 None => passed_over += 1,
             }
+            if of_device.is_empty() {
+                waiting.of_device.remove(&device);
+            }
         }
-        let enough = waiting.len() >= self.batch;
-        drop(waiting);
+        let enough = waiting.count >= self.batch;
+        drop(guard);
         metrics::cursors("passed_over", passed_over);
         self.arrived.notify_one();
         if enough {
@@ -72,19 +89,29 @@ impl Acks {
     }
 
     fn take(&self) -> Vec<Acked> {
-        let mut waiting = self.waiting();
-        let taken: Vec<Acked> = waiting
-            .iter()
-            .take(self.batch)
-            .map(|(&(group, device), &seq)| (group, device, seq))
-            .collect();
-        for (group, device, _) in &taken {
-            waiting.remove(&(*group, *device));
+        let mut guard = self.waiting();
+        let waiting = &mut *guard;
+        let mut taken = Vec::new();
+        let devices: Vec<DeviceAddress> =
+            waiting.of_device.keys().take(self.batch).copied().collect();
+        for device in devices {
+            let Some(cursors) = waiting.of_device.get_mut(&device) else { continue };
+            let room = self.batch - taken.len();
+            taken.extend(
+                cursors.extract_if(|_, _| true).take(room).map(|(group, seq)| (group, device, seq)),
+            );
+            if cursors.is_empty() {
+                waiting.of_device.remove(&device);
+            }
+            if taken.len() == self.batch {
+                break;
+            }
         }
+        waiting.count -= taken.len();
         taken
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<(GroupId, DeviceAddress), u64>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Each change is complete before anything could panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,12 +197,12 @@ impl Groups {
         let span = tracing::info_span!("groups.acknowledge", rows = batch.len());
         for _ in 0..TRIES {
             match self.in_time(self.advance_once(&batch)).instrument(span.clone()).await {
-                Ok(rows) => {
+                Ok(Some(rows)) => {
                     metrics::cursors("moved", usize::try_from(rows).unwrap_or(usize::MAX));
                     return Ok(());
                 }
                 Err(StoreFault::ReadOnly) => return Err(batch),
-                Err(StoreFault::Away) => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(None) | Err(StoreFault::Away) => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }
         metrics::cursors("failed", batch.len());
@@ -184,15 +211,30 @@ impl Groups {
 
     /// Not worth waiting for the disk: what a crash of Postgres undoes, the next
     /// acknowledgement of the device does again. Nor for members who are just being removed,
-    /// who may be held in another order: it comes again instead of being ended as a deadlock.
-    async fn advance_once(&self, batch: &[Acked]) -> sqlx::Result<u64> {
+    /// who may be held in another order: it comes again (`None`) instead of being ended as a
+    /// deadlock.
+    async fn advance_once(&self, batch: &[Acked]) -> sqlx::Result<Option<u64>> {
         let mut tx = self.db.begin().await?;
         sqlx::query!("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
         sqlx::query!("SET LOCAL lock_timeout = '300ms'").execute(&mut *tx).await?;
-        let rows = db::cursors::advance_many(batch, &mut *tx).await?;
-        tx.commit().await?;
-        Ok(rows)
+        match db::cursors::advance_many(batch, &mut *tx).await {
+            Ok(rows) => {
+                tx.commit().await?;
+                Ok(Some(rows))
+            }
+            Err(error) if is_held_up(&error) => {
+                tx.rollback().await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// `lock_not_available`: somebody else held a row for longer than it would wait.
+fn is_held_up(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "55P03")
 }
 
 #[cfg(test)]
@@ -202,7 +244,7 @@ mod tests {
     use super::*;
 
     fn acks(waiting: usize) -> Acks {
-        Acks::new(&AcksConfig { every: Duration::from_secs(2), rows: 2, waiting })
+        Acks::new(&AcksConfig { every: Duration::from_secs(2), rows: 2, waiting, per_device: 3 })
     }
 
     fn acked(group: u8, seq: u64) -> Acked {
@@ -219,14 +261,43 @@ mod tests {
         assert!(acks.take().is_empty());
     }
 
+    fn acked_by(device: u8, group: u8) -> Acked {
+        let device = DeviceAddress::new(AccountId::new([device; 32]).uuid(), DeviceId::FIRST);
+        (GroupId::new([group; 16]), device, 1)
+    }
+
+    fn take_all(acks: &Acks) -> Vec<Acked> {
+        let mut all = Vec::new();
+        loop {
+            let taken = acks.take();
+            if taken.is_empty() {
+                return all;
+            }
+            assert!(taken.len() <= 2, "a batch");
+            all.extend(taken);
+        }
+    }
+
     #[test]
     fn what_has_no_room_is_passed_over_and_what_waits_still_moves() {
         let acks = acks(2);
         acks.add([acked(1, 1), acked(2, 1), acked(3, 1), acked(2, 8)].into_iter());
 
-        let mut taken = acks.take();
-        taken.sort_unstable();
+        let taken = take_all(&acks);
         assert_eq!(taken.len(), 2);
         assert!(taken.contains(&acked(2, 8)));
+    }
+
+    #[test]
+    fn a_device_that_makes_groups_up_fills_no_room_but_its_own() {
+        let acks = acks(10);
+        acks.add((0..200).map(|group| acked_by(1, group)));
+        acks.add((0..3).map(|group| acked_by(2, group)));
+        assert_eq!(take_all(&acks).len(), 6);
+
+        // What is written gives its room back.
+        acks.add((0..200).map(|group| acked_by(1, group)));
+        assert_eq!(take_all(&acks).len(), 3);
+        assert!(acks.waiting().of_device.is_empty());
     }
 }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sotto_ids::{GroupId, limits::MAX_SEALED_METADATA_BYTES};
 use sotto_kit::auth::Caller;
-use sotto_mls::LeafId;
+use sotto_mls::{LeafId, Policy};
 
 use super::{
     Groups,
@@ -57,7 +57,7 @@ impl Groups {
         request.check_sizes()?;
         let bytes = request.group_info.clone();
         let group = mls::group_of(&bytes)?;
-        let beginning = self.begin(group, 0, &request, leaf_of(caller)).await?;
+        let beginning = self.begin((group, 0), None, &request, leaf_of(caller)).await?;
         self.certify(&caller.app, &[beginning.claim], &[].into()).await?;
 
         let digest = request.digest();
@@ -99,17 +99,17 @@ impl Groups {
         }
     }
 
-    /// Checks with what a generation is to begin.
+    /// Checks with what a generation is to begin, and after which policy.
     pub(super) async fn begin(
         &self,
-        group: GroupId,
-        generation: u32,
+        begins: (GroupId, u32),
+        before: Option<Policy>,
         request: &BeginRequest,
         maker: LeafId,
     ) -> Result<Beginning, GroupsError> {
         let (bytes, external_sender) = (request.group_info.clone(), self.external_sender.clone());
         self.following
-            .work(move || mls::begin(&bytes, group, generation, maker, &external_sender))
+            .work(move || mls::begin(&bytes, begins, before.as_ref(), maker, &external_sender))
             .await?
     }
 }

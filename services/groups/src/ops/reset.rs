@@ -28,7 +28,6 @@ impl Groups {
     ) -> Result<Head, GroupsError> {
         request.check_sizes()?;
         let next = ends.checked_add(1).ok_or(GroupsError::MalformedMls { what: "generation" })?;
-        let beginning = self.begin(group, next, &request, leaf_of(caller)).await?;
         let digest = request.digest();
 
         let _lane = self.following.lane(group).await?;
@@ -46,18 +45,22 @@ impl Groups {
         let Some(tracked) = self.tracked(group, now.head.at).await? else {
             return Err(GroupsError::Busy);
         };
-        let is_admin = tracked.policy()?.is_admin(&caller.account_id);
+        let policy = tracked.policy();
         self.following.keep(tracked);
-        if !is_admin {
-            return Err(GroupsError::NotAllowed { rule: "reset" });
-        }
+        let (maker, policy) = (leaf_of(caller), policy?);
+        let beginning = self.begin((group, next), Some(policy), &request, maker).await?;
         self.certify(&caller.app, &[beginning.claim], &[].into()).await?;
 
         let mut tx = self.db.begin().await?;
-        let began = db::groups::begin_generation(group, ends, &digest, &mut *tx).await?;
+        let began = db::groups::begin_generation(group, now.head.at, &digest, &mut *tx).await?;
         let Some(seq) = began else {
             tx.rollback().await?;
             let standing = self.standing(group, caller.device).await?;
+            standing.member()?;
+            if standing.group.head.at.generation == ends {
+                // A commit came first, after which the caller may be no admin any more.
+                return Err(GroupsError::Busy);
+            }
             let from = Epoch { generation: ends, epoch: 0 };
             return Err(self.behind(Lag::GenerationTaken, from, &standing).await);
         };
