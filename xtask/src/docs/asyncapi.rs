@@ -16,11 +16,12 @@ const PROTO: &str = "sotto/socket/v1/socket.proto";
 const PACKAGE: &str = "sotto.socket.v1";
 
 /// What a frame of the device is answered by; others have no answer.
-const REPLIES: [(&str, &[&str]); 4] = [
+const REPLIES: [(&str, &[&str]); 5] = [
     ("authenticate", &["hello", "authenticated", "error", "goodbye"]),
     ("resume", &["hello", "error"]),
     ("send", &["accepted", "deviceMismatch", "error"]),
     ("retract", &["retracted", "error"]),
+    ("groupSend", &["groupAccepted", "groupStale", "error"]),
 ];
 
 /// The whole document.

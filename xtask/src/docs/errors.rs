@@ -1,21 +1,27 @@
 //! `docs/reference/errors.md`: every word that a program can branch on, out of the enums
 //! that say them. A word's meaning is the comment on its variant, or else its message.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+mod enums;
+mod in_place;
 
-use anyhow::Context as _;
-use quote::ToTokens as _;
-use syn::{
-    Arm, Attribute, Expr, ExprCall, ExprLit, ExprMatch, File, ImplItem, Item, ItemEnum, ItemImpl,
-    Lit, Local, Meta, Pat,
-    visit::{self, Visit},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
 };
 
+use anyhow::Context as _;
+use syn::visit::Visit as _;
+
+use self::{
+    enums::{Words, enums_of, structs_of},
+    in_place::InPlace,
+};
 use super::Source;
 
 /// The chapters, each with the enums whose words are in it, and what stands before the
-/// table. An enum that no chapter names has one of its own at the end.
-const CHAPTERS: [(&str, &[&str], &str); 16] = [
+/// table. Where two crates have one of a name, the crate is said. An enum that no chapter
+/// names has one of its own at the end.
+const CHAPTERS: [(&str, &[&str], &str); 20] = [
     ("Any request", &["HttpError", "RateLimited", "ReadOnlyError"], ""),
     ("Sotto tokens", &["AuthError"], ""),
     ("Accounts, devices, prekeys, logging in", &["KeysError"], ""),
@@ -37,12 +43,36 @@ const CHAPTERS: [(&str, &[&str], &str); 16] = [
     ),
     (
         "Sends",
-        &["Refusal"],
+        &["messages::Refusal"],
         "In an `Error` frame, or as a problem document over REST. Devices that do not match \
          are no error on the socket but an answer, `DeviceMismatch`.\n\n",
     ),
+    ("Groups", &["GroupsError"], "`not_allowed` names in `rule` what stands against it.\n\n"),
+    (
+        "Requests that are behind their group",
+        &["Lag"],
+        "With status 409; `generation` and `epoch` say where the group is, `entries` what the \
+         caller lacks, and `more` that this is not all of it.\n\n",
+    ),
+    (
+        "Rules of groups",
+        &["PolicyError"],
+        "In `rule`, beside `own_leaf` (it was made by another device than the caller's), `reset` \
+         (who resets is no admin) and `extensions` of a group that begins with others. The client \
+         library says the same words of a commit that it does not follow.\n\n",
+    ),
+    (
+        "Messages to groups",
+        &["groups::Refusal"],
+        "In an `Error` frame, or as a problem document over REST. An epoch that is over is no \
+         error on the socket but an answer, `GroupStale`.\n\n",
+    ),
     ("The upgrade to a socket", &["UpgradeError"], "Over HTTP.\n\n"),
-    ("Between the roles", &["MessagesError"], "In `ErrorInfo` of a gRPC status.\n\n"),
+    (
+        "Between the roles",
+        &["MessagesError", "StreamError"],
+        "In `ErrorInfo` of a gRPC status.\n\n",
+    ),
     (
         "The client library",
         &["ClientError"],
@@ -62,7 +92,7 @@ const CHAPTERS: [(&str, &[&str], &str); 16] = [
 ];
 
 /// Enums whose words have a page of their own, or say how a thing ended.
-const ELSEWHERE: [&str; 2] = ["CloseCode", "Ending"];
+pub(super) const ELSEWHERE: [&str; 2] = ["CloseCode", "Ending"];
 
 const HEAD: &str = "\
 # Errors
@@ -85,13 +115,6 @@ A refusal changes nothing. Failures of the server say nothing of its insides; th
 `x-request-id` of the answer is what to ask the operator about.
 ";
 
-/// An enum that says words.
-#[derive(Default)]
-struct Words {
-    /// Word, status, meaning.
-    rows: Vec<(String, String, String)>,
-}
-
 /// The whole page.
 pub(super) fn reference(sources: &[Source]) -> anyhow::Result<String> {
     let product = sources.iter().filter(|source| !source.is_test());
@@ -102,11 +125,12 @@ pub(super) fn reference(sources: &[Source]) -> anyhow::Result<String> {
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
 
-    let mut enums: BTreeMap<String, Words> = BTreeMap::new();
+    // By crate and name.
+    let mut enums: BTreeMap<(String, String), Words> = BTreeMap::new();
     let mut frames = InPlace::default();
     for (source, file) in &files {
         for (name, words) in enums_of(file).into_iter().chain(structs_of(file)) {
-            enums.insert(name, words);
+            enums.insert((source.of().to_owned(), name), words);
         }
         if source.path.starts_with("services/gateway") {
             frames.visit_file(file);
@@ -115,8 +139,11 @@ pub(super) fn reference(sources: &[Source]) -> anyhow::Result<String> {
 
     let mut page = HEAD.to_owned();
     for (title, names, before) in CHAPTERS {
-        let rows: Vec<_> =
-            names.iter().filter_map(|name| enums.remove(*name)).flat_map(|e| e.rows).collect();
+        let mut rows: Vec<_> =
+            names.iter().filter_map(|name| take(name, &mut enums)).flat_map(|e| e.rows).collect();
+        // Two roles may say one thing alike.
+        let mut said = BTreeSet::new();
+        rows.retain(|row| said.insert(row.clone()));
         chapter(&mut page, title, before, &rows);
         if title == "Sends" {
             let rows = frames
@@ -126,8 +153,8 @@ pub(super) fn reference(sources: &[Source]) -> anyhow::Result<String> {
             chapter(&mut page, "Other frames of the socket", "", &rows.collect::<Vec<_>>());
         }
     }
-    enums.retain(|name, _| !ELSEWHERE.contains(&name.as_str()));
-    for (name, words) in enums {
+    enums.retain(|(_, name), _| !ELSEWHERE.contains(&name.as_str()));
+    for ((_, name), words) in enums {
         chapter(&mut page, &format!("`{name}`"), "", &words.rows);
     }
     Ok(page)
@@ -151,324 +178,33 @@ fn chapter(page: &mut String, title: &str, before: &str, rows: &[(String, String
     }
 }
 
-/// The structs of a file that say one word each.
-fn structs_of(file: &File) -> impl Iterator<Item = (String, Words)> {
-    let said = |block: &ItemImpl, name: &str| {
-        block.items.iter().find_map(|item| match item {
-            ImplItem::Fn(method) if method.sig.ident == name => match method.block.stmts.last()? {
-                syn::Stmt::Expr(said, _) => Some(said.clone()),
-                _ => None,
-            },
-            _ => None,
-        })
+/// Takes the enum out that a chapter names.
+fn take(name: &str, enums: &mut BTreeMap<(String, String), Words>) -> Option<Words> {
+    let is_named = |(of, known): &(String, String)| match name.split_once("::") {
+        Some((krate, name)) => of == krate && known == name,
+        None => known == name,
     };
-    file.items.iter().filter_map(move |item| {
-        let Item::Impl(block) = item else { return None };
-        let word = text(&said(block, "reason")?)?;
-        let name = type_name(block);
-        let meaning = file.items.iter().find_map(|item| match item {
-            Item::Struct(declared) if declared.ident == name => Some(meaning(&declared.attrs)),
-            _ => None,
-        })?;
-        let code = said(block, "code").map(|code| code.to_token_stream().to_string());
-        let status = code.map(|code| codes_in(&code).join(", ")).unwrap_or_default();
-        Some((name, Words { rows: vec![(word, status, meaning)] }))
-    })
-}
-
-/// The enums of a file that say words.
-fn enums_of(file: &File) -> Vec<(String, Words)> {
-    let impls = |with: &str| {
-        let with = with.to_owned();
-        file.items.iter().filter_map(move |item| match item {
-            Item::Impl(block) => Some((type_name(block), method(block, &with)?)),
-            _ => None,
-        })
-    };
-    impls("reason")
-        .filter_map(|(name, reason)| {
-            let declared = file.items.iter().find_map(|item| match item {
-                Item::Enum(declared) if declared.ident == name => Some(declared),
-                _ => None,
-            })?;
-            let code = impls("code").find(|(of, _)| *of == name).map(|(_, code)| code);
-            Some((name, words(declared, reason, code, file)))
-        })
-        .collect()
-}
-
-fn type_name(block: &ItemImpl) -> String {
-    block.self_ty.to_token_stream().to_string()
-}
-
-/// The arms of a method that is one match.
-fn method<'a>(block: &'a ItemImpl, name: &str) -> Option<&'a ExprMatch> {
-    block.items.iter().find_map(|item| match item {
-        ImplItem::Fn(method) if method.sig.ident == name => match method.block.stmts.last()? {
-            syn::Stmt::Expr(Expr::Match(arms), _) => Some(arms),
-            _ => None,
-        },
-        _ => None,
-    })
-}
-
-fn words(declared: &ItemEnum, reason: &ExprMatch, code: Option<&ExprMatch>, file: &File) -> Words {
-    let mut words = Words::default();
-    for arm in &reason.arms {
-        // An arm that asks an inner error has its words with that one.
-        let Some(word) = text(&arm.body) else { continue };
-        for variant in variants(&arm.pat) {
-            let meaning = declared
-                .variants
-                .iter()
-                .find(|declared| declared.ident == variant)
-                .map(|declared| meaning(&declared.attrs))
-                .unwrap_or_default();
-            let status = code.map(|code| status(code, &variant, file)).unwrap_or_default();
-            words.rows.push((word.clone(), status, meaning));
-        }
-    }
-    words
-}
-
-/// The names of the variants that a pattern is for; empty for a wildcard.
-fn variants(pattern: &Pat) -> Vec<String> {
-    let last = |path: &syn::Path| path.segments.last().map(|part| part.ident.to_string());
-    match pattern {
-        Pat::Or(either) => either.cases.iter().flat_map(variants).collect(),
-        Pat::Path(path) => last(&path.path).into_iter().collect(),
-        Pat::Struct(path) => last(&path.path).into_iter().collect(),
-        Pat::TupleStruct(path) => last(&path.path).into_iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The HTTP statuses of a variant, by the arm of `code` that takes it.
-fn status(code: &ExprMatch, variant: &str, file: &File) -> String {
-    let takes = |arm: &&Arm| variants(&arm.pat).iter().any(|name| name == variant);
-    let wildcard = || code.arms.iter().find(|arm| variants(&arm.pat).is_empty());
-    let Some(arm) = code.arms.iter().find(takes).or_else(wildcard) else {
-        return String::new();
-    };
-    let mut codes = codes_in(&arm.body.to_token_stream().to_string());
-    if codes.is_empty()
-        && let Expr::Call(call) = &*arm.body
-    {
-        // A function decides.
-        let name = call.func.to_token_stream().to_string();
-        codes = file
-            .items
-            .iter()
-            .filter_map(|item| match item {
-                Item::Fn(function) if function.sig.ident == name => Some(function),
-                _ => None,
-            })
-            .flat_map(|function| codes_in(&function.block.to_token_stream().to_string()))
-            .collect();
-    }
-    codes.sort_unstable();
-    codes.dedup();
-    codes.join(", ")
-}
-
-/// The statuses of the codes that a piece of source names.
-fn codes_in(tokens: &str) -> Vec<String> {
-    let name = |rest: &str| rest.split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned);
-    let names = tokens.split("Code :: ").skip(1).filter_map(name);
-    names.filter_map(|name| Some(http(&name)?.to_owned())).collect()
-}
-
-/// As `sotto_kit::fault::Code::http` has it; a test there holds its side.
-fn http(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "PaymentRequired" => "402",
-        "Conflict" => "409",
-        "Forbidden" => "403",
-        "Gone" => "410",
-        "Internal" => "500",
-        "InvalidInput" => "422",
-        "MethodNotAllowed" => "405",
-        "NotFound" => "404",
-        "RequestTimeout" => "408",
-        "TooManyRequests" => "429",
-        "Unauthenticated" => "401",
-        "Unavailable" => "503",
-        _ => return None,
-    })
-}
-
-/// The comment on a variant, or its message.
-fn meaning(attributes: &[Attribute]) -> String {
-    let lines: Vec<String> = attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("doc"))
-        .filter_map(|attribute| match &attribute.meta {
-            Meta::NameValue(value) => text(&value.value),
-            _ => None,
-        })
-        .map(|line| line.trim().to_owned())
-        .collect();
-    if !lines.is_empty() {
-        return lines.join(" ").trim().to_owned();
-    }
-    let message = attributes.iter().find(|attribute| attribute.path().is_ident("error"));
-    let message = message.and_then(|attribute| match &attribute.meta {
-        Meta::List(list) => syn::parse2::<ExprLit>(list.tokens.clone()).ok(),
-        _ => None,
-    });
-    message
-        .and_then(|literal| text(&Expr::Lit(literal)))
-        .map(|text| sentence(&text))
-        .unwrap_or_default()
-}
-
-/// A message as a sentence, with what is filled in later left open.
-fn sentence(message: &str) -> String {
-    let mut parts = message.split('{');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        text.push('…');
-        text.push_str(part.split_once('}').map_or("", |(_, after)| after));
-    }
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str() + "."
-}
-
-fn text(expression: &Expr) -> Option<String> {
-    match expression {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
-        Expr::MethodCall(call) if call.method == "to_owned" => text(&call.receiver),
-        _ => None,
-    }
-}
-
-/// Words that are said in place: `error(frame, "word", "what it means")`.
-#[derive(Default)]
-struct InPlace {
-    words: BTreeMap<String, String>,
-    /// The texts that variables hold here.
-    named: BTreeMap<String, String>,
-}
-
-impl<'a> Visit<'a> for InPlace {
-    fn visit_local(&mut self, local: &'a Local) {
-        if let (Pat::Ident(name), Some(value)) = (&local.pat, &local.init)
-            && let Some(text) = text(&value.expr)
-        {
-            self.named.insert(name.ident.to_string(), text);
-        }
-        visit::visit_local(self, local);
-    }
-
-    fn visit_expr_call(&mut self, call: &'a ExprCall) {
-        let callee = call.func.to_token_stream().to_string();
-        let arguments: Vec<&Expr> = call.args.iter().collect();
-        if callee == "error"
-            && let [_, word, detail] = arguments.as_slice()
-            && let Some(word) = text(word)
-        {
-            let detail = text(detail)
-                .or_else(|| self.named.get(&detail.to_token_stream().to_string()).cloned());
-            self.words.insert(word, sentence(&detail.unwrap_or_default()));
-        }
-        visit::visit_expr_call(self, call);
-    }
-
-    fn visit_item_mod(&mut self, module: &'a syn::ItemMod) {
-        // Tests say words too.
-        if module.ident != "tests" {
-            visit::visit_item_mod(self, module);
-        }
-    }
-
-    fn visit_expr_struct(&mut self, literal: &'a syn::ExprStruct) {
-        let field = |name: &str| {
-            let named = |field: &&syn::FieldValue| match &field.member {
-                syn::Member::Named(member) => member == name,
-                syn::Member::Unnamed(_) => false,
-            };
-            literal.fields.iter().find(named).and_then(|field| text(&field.expr))
-        };
-        if let (Some(word), Some(detail)) = (field("reason"), field("detail")) {
-            self.words.insert(word, sentence(&detail));
-        }
-        visit::visit_expr_struct(self, literal);
-    }
+    let key = enums.keys().find(|key| is_named(key))?.clone();
+    enums.remove(&key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SOURCE: &str = r#"
-        pub enum StoreError {
-            /// Nobody has it.
-            Missing,
-            #[error("at most {most} of them")]
-            TooMany { most: u32 },
-            Inner(Other),
-        }
-        impl Fault for StoreError {
-            fn code(&self) -> Code {
-                match self {
-                    Self::Missing => Code::NotFound,
-                    Self::Inner(error) => error.code(),
-                    _ => Code::InvalidInput,
-                }
-            }
-            fn reason(&self) -> &'static str {
-                match self {
-                    Self::Missing => "missing",
-                    Self::TooMany { .. } => "too_many",
-                    Self::Inner(error) => error.reason(),
-                }
-            }
-        }
-        fn say(out: &mut Out) {
-            let detail = "a ticket has 32 bytes";
-            out.push(error(1, "malformed_ticket", detail));
-        }
-    "#;
-
     #[test]
-    fn an_enum_says_its_words_with_their_statuses_and_meanings() {
-        let file = syn::parse_file(SOURCE).unwrap();
+    fn enums_of_one_name_are_told_apart_by_their_crates() {
+        let words = |word: &str| Words { rows: vec![(word.into(), String::new(), String::new())] };
+        let key = |of: &str| (of.to_owned(), "Refusal".to_owned());
+        let mut enums = BTreeMap::from([
+            (key("groups"), words("of_groups")),
+            (key("messages"), words("of_messages")),
+        ]);
 
-        let (name, words) = enums_of(&file).pop().unwrap();
+        let taken = take("messages::Refusal", &mut enums).unwrap();
 
-        assert_eq!(name, "StoreError");
-        let rows =
-            [("missing", "404", "Nobody has it."), ("too_many", "422", "At most … of them.")]
-                .map(|(word, status, meaning)| (word.into(), status.into(), meaning.into()));
-        assert_eq!(words.rows, rows);
-    }
-
-    #[test]
-    fn a_struct_says_its_one_word() {
-        let source = r#"
-            /// Too much.
-            pub struct Limited;
-            impl Fault for Limited {
-                fn code(&self) -> Code { Code::TooManyRequests }
-                fn reason(&self) -> &'static str { "limited" }
-            }
-        "#;
-        let file = syn::parse_file(source).unwrap();
-
-        let (name, words) = structs_of(&file).next().unwrap();
-
-        assert_eq!(name, "Limited");
-        assert_eq!(words.rows, [("limited".into(), "429".into(), "Too much.".into())]);
-    }
-
-    #[test]
-    fn words_that_are_said_in_place_are_found() {
-        let mut found = InPlace::default();
-
-        found.visit_file(&syn::parse_file(SOURCE).unwrap());
-
-        let meaning = found.words.get("malformed_ticket").map(String::as_str);
-        assert_eq!(meaning, Some("A ticket has 32 bytes."));
+        assert_eq!(taken.rows[0].0, "of_messages");
+        assert!(take("messages::Refusal", &mut enums).is_none());
+        assert_eq!(take("Refusal", &mut enums).unwrap().rows[0].0, "of_groups");
     }
 }

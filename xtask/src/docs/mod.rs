@@ -38,6 +38,13 @@ struct Source {
 }
 
 impl Source {
+    /// The folder of the crate that it belongs to, such as `keys` of `services/keys`.
+    fn of(&self) -> &str {
+        let folders: Vec<_> = self.path.iter().filter_map(|part| part.to_str()).collect();
+        let src = folders.iter().position(|part| *part == "src").unwrap_or_default();
+        src.checked_sub(1).and_then(|at| folders.get(at)).copied().unwrap_or_default()
+    }
+
     /// Whether nothing but tests is in it.
     fn is_test(&self) -> bool {
         self.path.iter().any(|part| part == "tests" || part == "tests.rs")
@@ -162,6 +169,15 @@ fn is_word(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_knows_its_crate() {
+        let of = |path: &str| Source { path: path.into(), text: String::new() }.of().to_owned();
+
+        assert_eq!(of("services/groups/src/domain/refusal.rs"), "groups");
+        assert_eq!(of("e2e/src/lib.rs"), "e2e");
+        assert_eq!(of("e2e/tests/all.rs"), "");
+    }
 
     #[test]
     fn links_within_the_repository_are_found() {

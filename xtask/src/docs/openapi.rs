@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use syn::{
-    Attribute, Expr, ExprCall, Item, ItemFn,
+    Attribute, Expr, ExprCall, ExprPath, Item, ItemFn, ItemMacro, Macro,
     punctuated::Punctuated,
     token::Comma,
     visit::{self, Visit},
@@ -49,8 +49,10 @@ pub(super) fn undescribed(sources: &[Source]) -> anyhow::Result<Vec<String>> {
 /// What one service has, by the last parts of the names.
 #[derive(Default)]
 struct Handlers {
-    /// `to(NAME)`
+    /// `to(NAME)`, or given to a macro that says so.
     called: Vec<String>,
+    /// The macros that do.
+    macros: Vec<String>,
     /// Under `#[utoipa::path]`.
     described: Vec<String>,
     /// In `#[openapi(paths(NAME))]`.
@@ -108,6 +110,23 @@ impl<'ast> Visit<'ast> for Handlers {
         visit::visit_item_fn(self, function);
     }
 
+    fn visit_item_macro(&mut self, item: &'ast ItemMacro) {
+        // A macro that has `to($handler)` in it stands for that.
+        if let Some(name) = &item.ident
+            && item.mac.tokens.to_string().replace(' ', "").contains("to($")
+        {
+            self.macros.push(name.to_string());
+        }
+    }
+
+    fn visit_macro(&mut self, call: &'ast Macro) {
+        if last(&call.path).is_some_and(|name| self.macros.contains(&name))
+            && let Ok(handler) = call.parse_body::<ExprPath>()
+        {
+            self.called.extend(last(&handler.path));
+        }
+    }
+
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
         if let (Expr::Path(function), Some(Expr::Path(handler))) = (&*call.func, call.args.first())
             && last(&function.path).is_some_and(|name| name == "to")
@@ -144,12 +163,15 @@ mod tests {
             #[utoipa::path(get, path = "/b")]
             async fn unlisted() {}
             async fn forgotten() {}
+            async fn by_macro() {}
             fn routes() {
+                macro_rules! read { ($handler:path) => { to($handler).wrap(limited()) }; }
+                at("/c").get(read!(inner::by_macro)).with(vec![unlisted]);
                 at("/a").get(to(read).wrap(limited()));
                 for (path, route) in [("/b", to(inner::unlisted)), ("/c", web::to(forgotten))] {}
             }
         "#;
 
-        assert_eq!(undescribed(text), ["forgotten", "unlisted"]);
+        assert_eq!(undescribed(text), ["by_macro", "forgotten", "unlisted"]);
     }
 }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Source, is_word};
+use super::{Source, errors::ELSEWHERE, is_word};
 
 /// How the functions begin that say the reason of an error.
 const SIGNATURES: [&str; 2] = ["fn reason(&self) -> &'static str {", "fn reason(&self) -> &str {"];
+
+/// How it begins where the error is copied.
+const OF_A_COPY: &str = "fn reason(self) -> &'static str {";
 
 /// What stands before a reason that is given in place.
 const IN_PLACE: [&str; 4] =
@@ -31,8 +34,10 @@ fn listed(reference: &str) -> impl Iterator<Item = &str> {
 /// The words of a source, outside of its tests.
 fn used(source: &str) -> Vec<&str> {
     let product = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let functions = SIGNATURES.iter().flat_map(|signature| {
-        let after = product.split(signature).skip(1);
+    let is_elsewhere = ELSEWHERE.iter().any(|name| product.contains(&format!("enum {name} ")));
+    let of_copies = (!is_elsewhere).then_some(&OF_A_COPY);
+    let functions = SIGNATURES.iter().chain(of_copies).flat_map(|signature| {
+        let after = product.split(*signature).skip(1);
         let bodies = after.filter_map(|after| after.split("\n    }\n").next());
         bodies.flat_map(|body| body.split('"').skip(1).step_by(2))
     });
