@@ -9,7 +9,10 @@ use sotto_proto::{
 use sqlx::PgPool;
 use tonic_types::StatusExt as _;
 
-use crate::stage::{Answer, Letter, Link, Stage, attaching, delivered, gateway, wait_for};
+use crate::{
+    scene::Scene,
+    stage::{Answer, Device, Group, Letter, Link, Stage, attaching, delivered, gateway, wait_for},
+};
 
 fn reason(status: &tonic::Status) -> String {
     status.get_details_error_info().unwrap().reason
@@ -144,7 +147,7 @@ async fn a_gateway_is_told_the_groups_of_a_device_and_where_they_stand(db: PgPoo
     let of_nobody = link.memberships(stage.account(1)[0]).await;
     let heads = link.heads(&[group, left]).await;
 
-    let head = |group: crate::stage::Group, epoch, seq| GroupHead {
+    let head = |group: Group, epoch, seq| GroupHead {
         group: Bytes::copy_from_slice(group.0.as_bytes()),
         generation: 0,
         epoch,
@@ -231,4 +234,39 @@ async fn a_gateway_that_has_left_watches_nothing(db: PgPool) {
     })
     .await;
     stage.end().await;
+}
+
+/// Commits come over REST, and are published beside messages, in their place.
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn commits_are_published_in_their_place_and_say_whether_members_changed(db: PgPool) {
+    let scene = Scene::set(db).await;
+    let mut members = scene.group_of(2).await;
+    let guest = scene.person();
+    let maker = &mut members[0];
+    let group = Group(maker.id().0);
+    let mut link = Link::attach(&scene.replicas[0]).await;
+    link.watch(&[group]).await;
+    let sender = Device { account: maker.leaf.account, address: maker.address() };
+
+    let mut expected = Vec::new();
+    for round in 0..5 {
+        link.send(&Letter::new(sender, group, maker.epoch())).await.seq();
+        maker.update().await;
+        expected.extend([(1, false), (2, false)]);
+        if round == 2 {
+            maker.add(std::slice::from_ref(&guest)).await;
+            expected.push((2, true));
+        }
+    }
+
+    let mut last = None;
+    for (kind, members_changed) in expected {
+        let publication = link.publication().await;
+        let entries = delivered(&publication).entries;
+        assert_eq!((entries.len(), entries[0].kind), (1, kind));
+        assert_eq!(publication.members_changed, members_changed);
+        assert!(last.is_none_or(|last| publication.first_seq == last + 1));
+        last = Some(publication.last_seq);
+    }
+    scene.end().await;
 }
