@@ -229,7 +229,7 @@ impl Fault for GroupsError {
             Self::LogExpired => "log_expired",
             Self::TreeGone => "tree_gone",
             Self::Busy => "busy",
-            Self::KeysAway => "keys_away",
+            Self::KeysAway => "unavailable",
             Self::ReadOnly(error) => error.reason(),
             Self::RateLimited(error) => error.reason(),
             Self::Database(_) => "storage",

@@ -201,6 +201,8 @@ async fn what_is_malformed_or_of_no_epoch_is_refused(db: PgPool) {
     assert_eq!(answer.status.as_u16(), 422, "{}", answer.json());
     let large = with(vec![0; 512 * 1024 + 1]);
     table.refused("a commit that is too large", alice, &large, (422, "too_large")).await;
+    let both = Prepared { welcome: Some(vec![0; 512 * 1024 + 1]), ..with(vec![0; 512 * 1024]) };
+    table.refused("a welcome that is too large", alice, &both, (422, "too_large")).await;
     let sealed = Prepared { sealed_metadata: vec![0; 18 * 1024 + 1], ..good.clone() };
     table.refused("metadata that are too large", alice, &sealed, (422, "too_large")).await;
 
@@ -222,7 +224,7 @@ async fn while_keys_are_away_no_commit_that_needs_them_is_taken(db: PgPool) {
     let table = Table::of(scene).await;
 
     let commit = alice.prepare_adds(vec![dave.key_package()]);
-    table.refused("keys are away", alice, &commit, (503, "keys_away")).await;
+    table.refused("keys are away", alice, &commit, (503, "unavailable")).await;
     // What is remembered is good enough for one who is known.
     alice.update().await;
     table.scene.end().await;
