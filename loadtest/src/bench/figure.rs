@@ -20,6 +20,10 @@ pub enum Unit {
     PerSecond,
     /// Kibibytes.
     Kibibytes,
+    /// Microseconds.
+    Microseconds,
+    /// Bytes.
+    Bytes,
 }
 
 /// One number, beside its target where there is one.
@@ -33,6 +37,8 @@ pub struct Figure {
     pub unit: Unit,
     /// It should be below this.
     pub below: Option<f64>,
+    /// It should be at least this.
+    pub above: Option<f64>,
 }
 
 /// What a measurement has brought.
@@ -59,17 +65,32 @@ pub struct Measured {
 impl Figure {
     /// A number that should be below a target.
     pub fn below(what: impl Into<String>, value: f64, unit: Unit, target: f64) -> Self {
-        Self { what: what.into(), value, unit, below: Some(target) }
+        Self { what: what.into(), value, unit, below: Some(target), above: None }
+    }
+
+    /// A number that should be a target at least.
+    pub fn above(what: impl Into<String>, value: f64, unit: Unit, target: f64) -> Self {
+        Self { what: what.into(), value, unit, below: None, above: Some(target) }
     }
 
     /// A number without a target.
     pub fn plain(what: impl Into<String>, value: f64, unit: Unit) -> Self {
-        Self { what: what.into(), value, unit, below: None }
+        Self { what: what.into(), value, unit, below: None, above: None }
     }
 
     /// Whether its target was met; `None` where it has none.
     pub fn is_met(&self) -> Option<bool> {
-        self.below.map(|target| self.value < target)
+        let below = self.below.map(|target| self.value < target);
+        below.or_else(|| self.above.map(|target| self.value >= target))
+    }
+
+    /// Its target, for people.
+    fn target(&self) -> String {
+        match (self.below, self.above) {
+            (Some(target), _) => format!("below {}", self.unit.of(target)),
+            (None, Some(target)) => format!("at least {}", self.unit.of(target)),
+            (None, None) => String::new(),
+        }
     }
 }
 
@@ -118,14 +139,12 @@ impl Measured {
             .figures
             .iter()
             .map(|figure| {
-                let (target, mark) = match (figure.below, figure.is_met()) {
-                    (Some(target), Some(true)) => {
-                        (format!("below {}", figure.unit.of(target)), "✓")
-                    }
-                    (Some(target), _) => (format!("below {}", figure.unit.of(target)), "✗"),
-                    _ => (String::new(), ""),
+                let mark = match figure.is_met() {
+                    Some(true) => "✓",
+                    Some(false) => "✗",
+                    None => "",
                 };
-                vec![figure.what.clone(), figure.to_string(), target, mark.to_owned()]
+                vec![figure.what.clone(), figure.to_string(), figure.target(), mark.to_owned()]
             })
             .collect();
         screen.table(&["", "measured", "target", ""], &rows);
@@ -153,6 +172,8 @@ impl Unit {
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::PerSecond => format!("{value:.0}/s"),
             Self::Kibibytes => format!("{value:.1} KiB"),
+            Self::Microseconds => format!("{value:.0} µs"),
+            Self::Bytes => format!("{value:.0} B"),
         }
     }
 }

@@ -1,9 +1,16 @@
 //! Measurements, each beside its target.
 
+mod audience;
 mod bundles;
 mod delivery;
 mod figure;
 mod first_page;
+mod groups;
+mod groups_catch_up;
+mod groups_commit;
+mod groups_curve;
+mod groups_many;
+mod groups_one;
 mod idle;
 mod report;
 mod saturation;
@@ -11,12 +18,14 @@ mod saturation;
 use std::{fmt, sync::Arc, time::Duration};
 
 use sotto_testkit::Cluster;
+use tokio::sync::OnceCell;
 
 pub use self::{
     figure::{Figure, Measured, Unit},
     report::Report,
 };
 use crate::{
+    groups::Crew,
     light::Seen,
     oracle::{Drain, Oracle, Verdict},
     queue,
@@ -47,11 +56,31 @@ pub enum Name {
     FirstPage,
     /// Memory of a gateway for each idle connection, at 10,000.
     Idle,
+    /// A commit in groups of 2, 100 and 1,500.
+    GroupsCommit,
+    /// Messages into one group of 1,500, all of them online.
+    GroupsOne,
+    /// Messages into 200 groups of 50, all of them online.
+    GroupsMany,
+    /// What a send costs in groups of 2, 50, 500 and 1,500.
+    GroupsCurve,
+    /// A member that was away for 500 commits and 5,000 messages.
+    GroupsCatchUp,
 }
 
 /// All of them, in the order in which they are taken.
-pub const ALL: [Name; 5] =
-    [Name::Bundles, Name::Delivery, Name::Saturation, Name::FirstPage, Name::Idle];
+pub const ALL: [Name; 10] = [
+    Name::Bundles,
+    Name::Delivery,
+    Name::Saturation,
+    Name::FirstPage,
+    Name::Idle,
+    Name::GroupsCommit,
+    Name::GroupsOne,
+    Name::GroupsMany,
+    Name::GroupsCurve,
+    Name::GroupsCatchUp,
+];
 
 impl fmt::Display for Name {
     /// As it is called on the command line.
@@ -62,6 +91,11 @@ impl fmt::Display for Name {
             Self::Saturation => "saturation",
             Self::FirstPage => "first-page",
             Self::Idle => "idle",
+            Self::GroupsCommit => "groups-commit",
+            Self::GroupsOne => "groups-one",
+            Self::GroupsMany => "groups-many",
+            Self::GroupsCurve => "groups-curve",
+            Self::GroupsCatchUp => "groups-catch-up",
         })
     }
 }
@@ -80,6 +114,8 @@ struct Bench<'a> {
     cluster: &'a Cluster,
     duration: Duration,
     screen: &'a Screen,
+    /// Devices for groups, once some measurement has asked for them.
+    crew: OnceCell<Arc<Crew>>,
 }
 
 /// Takes the measurements, one after the other, on one cluster.
@@ -89,13 +125,18 @@ struct Bench<'a> {
 /// When the system cannot be started, or does not do what it is asked.
 pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
     screen.heading("Starting a Sotto with servers of its own");
-    let mut builder =
-        Cluster::builder().on_private_servers().gateways(2).messages(2).writing_without_limit();
-    for (name, value) in settings::long_tokens() {
+    let mut builder = Cluster::builder()
+        .on_private_servers()
+        .gateways(2)
+        .messages(2)
+        .groups(2)
+        .writing_without_limit();
+    for (name, value) in [settings::long_tokens(), settings::groups_without_limit()].concat() {
         builder = builder.setting(name, value);
     }
     let cluster = builder.start_telling(|what| screen.line(format_args!("  {what}"))).await?;
-    let bench = Bench { cluster: &cluster, duration: options.duration, screen };
+    let bench =
+        Bench { cluster: &cluster, duration: options.duration, screen, crew: OnceCell::new() };
     let mut all = Vec::new();
     for name in ALL {
         if !options.only.is_empty() && !options.only.contains(&name) {
@@ -109,6 +150,11 @@ pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
             Name::Saturation => saturation::measure(&bench).await?,
             Name::FirstPage => first_page::measure(&bench).await?,
             Name::Idle => idle::measure(&bench).await?,
+            Name::GroupsCommit => Box::pin(groups_commit::measure(&bench)).await?,
+            Name::GroupsOne => Box::pin(groups_one::measure(&bench)).await?,
+            Name::GroupsMany => Box::pin(groups_many::measure(&bench)).await?,
+            Name::GroupsCurve => Box::pin(groups_curve::measure(&bench)).await?,
+            Name::GroupsCatchUp => Box::pin(groups_catch_up::measure(&bench)).await?,
         };
         measured.name = name.to_string();
         measured.others_percent = Share::now(&cluster).of_others_since(&before);
