@@ -163,6 +163,8 @@ pub struct Tuning {
     pub group_retry_min: Duration,
     /// Longest wait before it is.
     pub group_retry_max: Duration,
+    /// How often it is asked what is new in groups where messages go by requests.
+    pub group_poll: Duration,
     /// Shortest wait before another look for the KeyPackages of a new device of one's own.
     pub own_device_retry: Duration,
     /// How long the ids of handled envelopes are remembered. Longer than the
@@ -242,6 +244,7 @@ impl Default for Tuning {
             group_attempts: 40,
             group_retry_min: Duration::from_millis(50),
             group_retry_max: Duration::from_secs(2),
+            group_poll: Duration::from_secs(5),
             own_device_retry: Duration::from_secs(1),
             seen_retention: 60 * DAY,
             session_reset: Duration::from_hours(1),

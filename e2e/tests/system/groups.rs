@@ -1,7 +1,7 @@
 //! People in groups, on a whole Sotto.
 
 use sotto_client::{
-    Draft, Event, GroupStanding, MessageId,
+    Draft, Event, GroupStanding, MessageId, Transport,
     ids::{AccountId, GroupId},
 };
 use sotto_e2e::{Front, PATIENCE, Person};
@@ -58,12 +58,12 @@ impl Party {
 }
 
 /// Waits until a device can be added to groups.
-async fn has_packages(person: &Person) {
+pub(super) async fn has_packages(person: &Person) {
     person.client.maintain_prekeys().await.unwrap();
 }
 
 /// Waits until a device stands so in a group.
-async fn stands(person: &Person, group: GroupId, standing: GroupStanding) {
+pub(super) async fn stands(person: &Person, group: GroupId, standing: GroupStanding) {
     wait_for(PATIENCE, "a device to stand so in the group", || async {
         let groups = person.client.groups().await.unwrap();
         let now = groups.iter().find(|one| one.id == group).map(|one| one.standing);
@@ -72,14 +72,14 @@ async fn stands(person: &Person, group: GroupId, standing: GroupStanding) {
     .await;
 }
 
-async fn say(person: &Person, group: GroupId, text: &str) -> MessageId {
+pub(super) async fn say(person: &Person, group: GroupId, text: &str) -> MessageId {
     let id = person.client.send_to_group(group, Draft::text(text)).await.unwrap();
     person.flush().await;
     id
 }
 
 /// What a device shows of a group.
-async fn shown(person: &Person, group: GroupId) -> Vec<String> {
+pub(super) async fn shown(person: &Person, group: GroupId) -> Vec<String> {
     let messages = person.client.group_history(group, 1_000, None).await.unwrap();
     messages
         .into_iter()
@@ -90,7 +90,7 @@ async fn shown(person: &Person, group: GroupId) -> Vec<String> {
 }
 
 /// Waits until a device shows exactly this of a group.
-async fn shows(person: &Person, group: GroupId, texts: &[&str]) {
+pub(super) async fn shows(person: &Person, group: GroupId, texts: &[&str]) {
     wait_for(PATIENCE, "a device to show what was said", || async {
         let shown = shown(person, group).await;
         if shown == texts { Ok(()) } else { Err(shown) }
@@ -391,6 +391,38 @@ async fn an_admin_begins_a_group_anew_and_everybody_is_in_it_again() {
     say(&party.carol, group, "after").await;
     for one in party.all() {
         shows(one, group, &["before", "after"]).await;
+    }
+    party.cluster.stop().await.unwrap();
+}
+
+/// What was written offline goes out in its order, once, after a restart too, and where no
+/// socket opens by requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_offline_goes_out_in_order_by_socket_and_by_requests() {
+    let mut party = Party::new().await;
+    let group = party.group().await;
+    party.bob.client.go_offline().await;
+    let mut written = Vec::new();
+    for round in 0..20 {
+        let text = format!("offline thought {round}");
+        party.bob.client.send_to_group(group, Draft::text(&text)).await.unwrap();
+        written.push(text);
+        if round == 10 {
+            // What is encrypted from here on is in an epoch that has ended.
+            party.alice.client.update_group_keys(group).await.unwrap();
+        }
+    }
+
+    party.bob.go_by(Transport::Rest).await;
+    party.bob.go_online().await;
+    party.bob.flush().await;
+
+    let mut expected: Vec<&str> = written.iter().map(String::as_str).collect();
+    shows(&party.alice, group, &expected).await;
+    say(&party.alice, group, "we heard").await;
+    expected.push("we heard");
+    for one in [&party.bob, &party.carol] {
+        shows(one, group, &expected).await;
     }
     party.cluster.stop().await.unwrap();
 }

@@ -27,6 +27,7 @@ mod log;
 mod open;
 pub(crate) mod outbox;
 mod receive;
+mod requests;
 mod reset;
 mod seal;
 mod turns;
@@ -43,6 +44,7 @@ pub(crate) use self::{
     list::{details, groups, history, mark_read},
     log::synchronize,
     open::GroupCache,
+    requests::{acknowledge, poll, send},
     reset::reset,
     turns::Groups,
     worker::{FromServer, is_group_frame, run},

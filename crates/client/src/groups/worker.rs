@@ -240,7 +240,10 @@ impl Worker<'_> {
                     lane.busy = false;
                 }
                 match read {
-                    Ok(_) => self.backoff.reset(),
+                    Ok(_) => {
+                        self.backoff.reset();
+                        self.send_next().await;
+                    }
                     Err(error) => {
                         tracing::warn!(reason = error.reason(), "a log could not be taken in");
                         if error.is_temporary() {
@@ -273,6 +276,7 @@ impl Worker<'_> {
                 if self.again.remove(&group) {
                     self.see_to(group);
                 }
+                self.send_next().await;
             }
             Done::Free(group) => {
                 self.halted.remove(&group);
@@ -288,6 +292,9 @@ impl Worker<'_> {
 
     /// Sends what comes first in each group.
     async fn send_next(&mut self) {
+        if *self.inner.outbox.borrow() == 0 {
+            return;
+        }
         let window = self.inner.config.tuning.send_window;
         let room = window.saturating_sub(self.in_flight.len());
         if room == 0 {

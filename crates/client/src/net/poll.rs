@@ -27,6 +27,7 @@ use super::{
 use crate::{
     ClientError, ConnectionState, Event,
     client::Inner,
+    groups::{self, FromServer},
     rest::{Rest, messages::Arrived},
 };
 
@@ -66,10 +67,11 @@ pub(super) async fn run(
     let (delivered, inbox) = mpsc::channel(QUEUE);
     let (answers, answered) = mpsc::channel(QUEUE);
     let (acks, acked) = mpsc::channel(QUEUE);
+    let (said, said_of_groups) = mpsc::channel(QUEUE);
     let (unacknowledged, low) = (Unacknowledged::default(), Notify::new());
     tokio::select! {
         () = stop.cancelled() => End::Wanted,
-        end = Box::pin(carry(inner, rest, outgoing, &answers, &unacknowledged)) => end,
+        end = Box::pin(carry(inner, rest, outgoing, &answers, &said, &unacknowledged)) => end,
         end = Box::pin(poll(inner, rest, arrived, &delivered, &unacknowledged)) => end,
         end = Box::pin(Inbox::new(Arc::clone(inner), acks).run(inbox)) => end,
         end = Box::pin(sender::run(inner, &frames, answered, ONE_BY_ONE)) => end,
@@ -78,6 +80,10 @@ pub(super) async fn run(
         }
         () = Box::pin(upkeep::prekeys(inner, &low)) => End::lost("connection_lost"),
         () = Box::pin(presence::run(inner)) => End::lost("closed"),
+        () = Box::pin(groups::poll(inner, &said)) => End::lost("closed"),
+        () = Box::pin(groups::run(inner, &frames, said_of_groups)) => {
+            End::lost("connection_lost")
+        }
         () = Box::pin(wait_for_socket(inner, probe)) => End::SocketWorks,
     }
 }
@@ -172,6 +178,7 @@ async fn carry(
     rest: &Rest,
     mut outgoing: mpsc::Receiver<ClientFrame>,
     answers: &mpsc::Sender<ServerFrame>,
+    said: &mpsc::Sender<FromServer>,
     unacknowledged: &Unacknowledged,
 ) -> End {
     while let Some(frame) = outgoing.recv().await {
@@ -181,6 +188,17 @@ async fn carry(
             }
             Some(Body::Retract(retract)) => {
                 inner.auth.with_token(|token| rest.retract_message(&retract, token)).await
+            }
+            Some(Body::GroupSend(send)) => {
+                let answer = groups::send(inner, frame.id, &send).await;
+                if said.send(FromServer::Answer(answer)).await.is_err() {
+                    return End::lost("connection_lost");
+                }
+                continue;
+            }
+            Some(Body::GroupAck(ack)) => {
+                groups::acknowledge(inner, &ack).await;
+                continue;
             }
             Some(Body::Ack(ack)) => {
                 let ids: Vec<_> = ack

@@ -3,11 +3,14 @@
 use prost::Message as _;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use sotto_ids::{AccountId, AccountUuid, Base64Bytes, GroupId};
-use sotto_proto::{groups::LogPage, socket::GroupEntry};
+use sotto_ids::{AccountId, AccountUuid, Base64Bytes, ClientMsgId, GroupId};
+use sotto_proto::{
+    groups::LogPage,
+    socket::{GroupEntry, GroupSend},
+};
 
 use super::{Rest, RestError, wire::ProblemBody};
-use crate::Distrust;
+use crate::{ClientError, Distrust};
 
 /// Who removes the leaves of revoked devices: what stands in `ExternalSenders`.
 #[derive(Deserialize)]
@@ -79,6 +82,21 @@ pub(crate) struct Welcome {
 #[derive(Deserialize)]
 struct Welcomes {
     welcomes: Vec<Welcome>,
+}
+
+#[derive(Serialize)]
+struct NewMessage {
+    client_msg_id: String,
+    generation: u32,
+    epoch: u64,
+    message: Base64Bytes,
+}
+
+/// A message stands in the log.
+#[derive(Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) seq: u64,
+    pub(crate) server_time_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -295,6 +313,25 @@ impl Rest {
             Err(error) if !error.is_status(StatusCode::NOT_FOUND) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// `POST /v1/groups/{group}/messages`.
+    pub(crate) async fn send_to_group(
+        &self,
+        send: &GroupSend,
+        token: String,
+    ) -> Result<Sent, RestError> {
+        let malformed = || RestError::Other(ClientError::Crypto("outbox"));
+        let group = GroupId::try_from(send.group.as_ref()).map_err(|_| malformed())?;
+        let id = ClientMsgId::try_from(send.client_msg_id.as_ref()).map_err(|_| malformed())?;
+        let body = NewMessage {
+            client_msg_id: id.to_string(),
+            generation: send.generation,
+            epoch: send.epoch,
+            message: send.message.to_vec().into(),
+        };
+        let request = self.group(Method::POST, &[&group.to_string(), "messages"], token);
+        Self::json(request.json(&body)).await
     }
 
     /// `POST /v1/groups/{group}/proposals`.
