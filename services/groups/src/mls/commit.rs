@@ -227,8 +227,11 @@ fn propose_again(
     next: &Tracked,
     external_sender: &ExternalSender,
 ) -> Result<Vec<Vec<u8>>, GroupsError> {
-    let after = next.members()?;
     let mut proposals = Vec::new();
+    if leaves.is_empty() {
+        return Ok(proposals);
+    }
+    let after = next.members()?;
     for leaf in leaves.iter().filter(|leaf| before.at(**leaf) == after.at(**leaf)) {
         proposals.extend(proposal::propose(next, *leaf, external_sender)?);
     }

@@ -1,9 +1,12 @@
 //! What is refused, and that it changes nothing (I-9).
 
+use std::sync::Arc;
+
 use openmls::prelude::{Extension, ExtensionType, OpenMlsProvider as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sotto_ids::GroupId;
+use sotto_kit::read_only::Maintenance;
 use sotto_mls_provider::{Provider, Signer};
 use sqlx::PgPool;
 
@@ -302,5 +305,31 @@ async fn only_a_wish_to_leave_is_taken_as_a_proposal(db: PgPool) {
     bob.propose(b"noise").await.refused(422, "malformed_mls");
 
     assert_eq!(table.scene.stage.dump().await, table.before);
+    table.scene.end().await;
+}
+
+#[sqlx::test(migrator = "sotto_store::MIGRATOR")]
+async fn during_maintenance_no_group_changes_and_all_are_read(db: PgPool) {
+    let scene = Scene::set(db).await;
+    let mut members = scene.group_of(2).await;
+    let [alice, bob] = members.as_mut_slice() else { panic!("two") };
+    let group = alice.path("log");
+    let until_ms = Some(scene.stage.now_ms() + 60_000);
+    let maintenance = Maintenance { reason: None, until_ms };
+    scene.stage.maintenance.send_replace(Some(Arc::new(maintenance)));
+    let table = Table::of(scene).await;
+
+    let commit = alice.prepare_update();
+    table.refused("a commit in maintenance", alice, &commit, (503, "read_only")).await;
+    let leave = bob.leave_proposal();
+    bob.propose(&leave).await.refused(503, "read_only");
+    let mut dave = table.scene.person();
+    let body = dave.found(GroupId::new(random()), 0, &dave.policy());
+    dave.call(Method::POST, "", &body).await.refused(503, "read_only");
+    bob.get(&group).await.octets();
+    bob.get(&bob.path("info")).await.ok();
+
+    table.scene.stage.maintenance.send_replace(None);
+    alice.update().await;
     table.scene.end().await;
 }
