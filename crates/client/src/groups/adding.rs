@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use openmls::prelude::{DeserializeBytes as _, KeyPackage, KeyPackageIn, ProtocolVersion};
+use openmls::prelude::{KeyPackage, ProtocolVersion};
 use sotto_ids::{AccountId, DeviceId, GroupId, limits::MAX_KEY_PACKAGE_CLAIMS};
-use sotto_mls::{LeafId, config::is_usable, identity::Claim};
+use sotto_mls::{LeafId, config::is_usable, identity::Claim, wire};
 use sotto_mls_provider::Crypto;
 
 use super::{
@@ -92,7 +92,7 @@ pub(super) async fn claim(
 
 /// Reads a KeyPackage; `None` where it is none of this device, or cannot be used.
 fn read(bytes: &[u8], leaf: LeafId) -> Option<(Claim, KeyPackage)> {
-    let package = KeyPackageIn::tls_deserialize_exact_bytes(bytes).ok()?;
+    let package = wire::key_package(bytes).ok()?;
     let package = package.validate(&Crypto, ProtocolVersion::Mls10).ok()?;
     let claim = Claim::of_leaf(package.leaf_node()).ok()?;
     (claim.leaf == leaf && is_usable(&package)).then_some((claim, package))

@@ -57,6 +57,27 @@ pub(super) fn judge<'c>(
     })
 }
 
+/// Whether each of these devices is on its account with this key, or was before it was revoked.
+pub(super) fn were_certified<'c>(
+    tx: &Tx<'_>,
+    claims: impl IntoIterator<Item = &'c Claim>,
+) -> Result<bool, ClientError> {
+    for claim in claims {
+        let account = claim.leaf.account;
+        let known = chains::find(tx.db, tx.chains, account.uuid())?;
+        let ever = known.is_some_and(|(known, state)| {
+            let device = state.devices.get(&claim.leaf.device);
+            known.account == account
+                && !known.frozen
+                && device.is_some_and(|device| device.mls_key == claim.signature_key)
+        });
+        if !ever {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Fetches chains and verifies them. One that cannot be trusted stays as it was, and its
 /// leaves are uncertified then.
 ///

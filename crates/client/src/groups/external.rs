@@ -16,7 +16,7 @@ use super::{
     certify::{self, Verdict},
     commit::{Pace, bytes_of},
     credential::{credential, leaf_id, signer},
-    message_body,
+    log, message_body,
     open::Open,
     seal, welcome,
 };
@@ -60,7 +60,12 @@ pub(super) async fn rejoin(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cli
     let rest = &inner.rest;
     let mut pace = Pace::new(inner);
     loop {
-        let info = inner.auth.with_token(|token| rest.group_info(group, token)).await?;
+        let info = match inner.auth.with_token(|token| rest.group_info(group, token)).await {
+            Ok(info) => info,
+            // It was taken out, and what says so is not kept any more or cannot be followed.
+            Err(error) if log::is_out(&error) => return log::out(inner, group).await,
+            Err(error) => return Err(error.into()),
+        };
         let (generation, epoch) = (info.generation, info.epoch);
         let tree =
             inner.auth.with_token(|token| rest.group_tree(group, generation, epoch, token)).await;
@@ -127,6 +132,10 @@ fn build(
         // Who began it anew can be seen from their Welcome alone.
         Some(known) if known < info.generation => return Ok(Built::Refused("begun_anew")),
         _ => {}
+    }
+    if known.as_ref().is_some_and(|row| verifiable.epoch().as_u64() < row.epoch) {
+        // In an old epoch are those who have gone since.
+        return Ok(Built::Refused("older_group"));
     }
     let Ok(policy) = Policy::from_extensions(verifiable.group_context().extensions()) else {
         return Ok(Built::Refused("malformed_policy"));

@@ -105,14 +105,11 @@ pub(super) async fn propose(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cl
             .vault
             .run(move |tx| {
                 let own = own::certified(tx.db)?;
-                let mut row = find(tx, group)?;
+                let row = find(tx, group)?;
                 if row.standing != GroupStanding::Leaving {
                     return Ok(None);
                 }
-                let mut open = open::take(tx, &row)?;
-                let proposal = proposal(&own, &mut open)?;
-                open::keep(tx, &mut row, open)?;
-                Ok(Some(proposal))
+                proposal(&own, open::take(tx, &row)?).map(Some)
             })
             .await?;
         let Some(proposal) = proposal else {
@@ -121,7 +118,7 @@ pub(super) async fn propose(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cl
         let proposed =
             inner.auth.with_token(|token| rest.propose(group, proposal.clone(), token)).await;
         match proposed {
-            Ok(()) => return Ok(()),
+            Ok(()) => return log::catch_up(inner, group).await,
             Err(RestError::Refused { problem, status }) => match Moved::of(&problem) {
                 Some(moved) => log::take_moved(inner, group, moved.entries, moved.more).await?,
                 None => return Err(RestError::Refused { problem, status }.into()),
@@ -133,11 +130,10 @@ pub(super) async fn propose(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cl
     }
 }
 
-fn proposal(own: &Own, open: &mut Open) -> Result<Vec<u8>, ClientError> {
-    drop_pending(open)?;
-    open.mls
-        .clear_pending_proposals(open::values(&open.provider))
-        .map_err(|_| ClientError::Crypto("pending_proposals"))?;
+/// The state that it is made with is not kept: the proposal counts from when it comes out of
+/// the log, as those of others do, and not where the server never heard of it.
+fn proposal(own: &Own, mut open: Open) -> Result<Vec<u8>, ClientError> {
+    drop_pending(&mut open)?;
     let message = open
         .mls
         .leave_group(&open.provider, &signer(own))

@@ -139,21 +139,22 @@ async fn stopped(inner: &Inner, group: GroupId) -> Result<ClientError, ClientErr
 }
 
 /// Whether the server says that this device is not in the group.
-fn is_out(error: &RestError) -> bool {
+pub(super) fn is_out(error: &RestError) -> bool {
     ["not_a_member", "unknown_group", "no_such_group", "group_not_found"]
         .iter()
         .any(|word| error.is(word))
 }
 
 /// This device is not in the group any more, and cannot read how it came to that.
-async fn out(inner: &Inner, group: GroupId) -> Result<(), ClientError> {
+pub(super) async fn out(inner: &Inner, group: GroupId) -> Result<(), ClientError> {
     inner
         .vault
         .run(move |tx| {
-            let mut row = find(tx, group)?;
-            if !row.standing.is_in() {
+            let Some(mut row) =
+                groups::find(tx.db, group)?.filter(|row| row.standing.is_in())
+            else {
                 return Ok(());
-            }
+            };
             let left = row.standing == GroupStanding::Leaving;
             row.standing = if left { GroupStanding::Left } else { GroupStanding::Removed };
             super::open::forget(tx, &mut row)?;

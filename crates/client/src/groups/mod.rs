@@ -50,8 +50,9 @@ pub(crate) use self::{
     worker::{FromServer, is_group_frame, run},
 };
 
-use openmls::prelude::{DeserializeBytes as _, MlsMessageBodyIn, MlsMessageIn, ProtocolMessage};
+use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, ProtocolMessage};
 use sotto_ids::GroupId;
+use sotto_mls::wire;
 
 use crate::{
     ClientError,
@@ -84,10 +85,10 @@ fn find_usable(tx: &Tx<'_>, group: GroupId) -> Result<Row, ClientError> {
 
 /// Reads an MLSMessage with a message or a handshake.
 fn protocol_message(bytes: &[u8]) -> Option<ProtocolMessage> {
-    MlsMessageIn::tls_deserialize_exact_bytes(bytes).ok()?.try_into_protocol_message().ok()
+    wire::protocol_message(bytes).ok()
 }
 
 /// Reads an MLSMessage.
 fn message_body(bytes: &[u8]) -> Option<MlsMessageBodyIn> {
-    Some(MlsMessageIn::tls_deserialize_exact_bytes(bytes).ok()?.extract())
+    Some(wire::exactly::<MlsMessageIn>(bytes).ok()?.extract())
 }

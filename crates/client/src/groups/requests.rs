@@ -58,15 +58,14 @@ pub(crate) async fn send(inner: &Inner, id: u64, send: &GroupSend) -> ServerFram
             seq: sent.seq,
             server_time_ms: sent.server_time_ms,
         }),
-        Err(RestError::Refused { problem, status }) => match Moved::of(&problem) {
-            Some(Moved { entries, more }) => {
+        Err(RestError::Refused { problem, status }) => {
+            if let Some(Moved { entries, more }) = Moved::of(&problem) {
                 Body::GroupStale(GroupStale { entries, more, ..GroupStale::default() })
-            }
-            None => {
+            } else {
                 let server_time_ms = problem.server_time_ms.unwrap_or_default();
                 refused(&RestError::Refused { problem, status }.into(), server_time_ms)
             }
-        },
+        }
         Err(error) => refused(&error.into(), 0),
     };
     ServerFrame { in_reply_to: id, body: Some(body) }

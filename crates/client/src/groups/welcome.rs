@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use openmls::{
     group::StagedWelcome,
-    prelude::{DeserializeBytes as _, MlsMessageBodyIn, RatchetTreeIn},
+    prelude::{MlsMessageBodyIn, RatchetTreeIn},
 };
 use sotto_ids::{AccountId, GroupId};
 use sotto_mls::{
@@ -13,6 +13,7 @@ use sotto_mls::{
     identity::Claim,
     tree::{self, MAX_TREE_BYTES},
     welcome::trim,
+    wire,
 };
 use sotto_mls_provider::Provider;
 
@@ -118,7 +119,7 @@ async fn join(inner: &Arc<Inner>, welcome: Welcome) -> Result<(), ClientError> {
 /// Reads a tree as the server has it.
 pub(super) fn read_tree(compressed: &[u8]) -> Result<RatchetTreeIn, ClientError> {
     let tree = tree::decompress(compressed, MAX_TREE_BYTES).map_err(|_| Distrust::Malformed)?;
-    Ok(RatchetTreeIn::tls_deserialize_exact_bytes(&tree).map_err(|_| Distrust::Malformed)?)
+    Ok(wire::ratchet_tree(&tree).map_err(|_| Distrust::Malformed)?)
 }
 
 /// What the commit that added this device brought; empty where it cannot be had.
@@ -195,6 +196,11 @@ fn take(
     if staged.group_context().group_id().as_slice() != group.mls_id(generation) {
         return Ok(Joined::Refused("other_group"));
     }
+    let into = (generation, staged.group_context().epoch().as_u64());
+    if known.as_ref().is_some_and(|row| into <= (row.generation, row.epoch)) {
+        // One of last resort opens old Welcomes too. In an old epoch are those who have gone.
+        return Ok(Joined::Refused("older_group"));
+    }
     let Ok(policy) = Policy::from_extensions(staged.group_context().extensions()) else {
         return Ok(Joined::Refused("malformed_policy"));
     };
@@ -216,6 +222,10 @@ fn take(
     match certify::judge(tx, &claims, fresh)? {
         Verdict::Certified => {}
         Verdict::Ask(accounts) => return Ok(Joined::Ask(accounts)),
+        // A device was revoked since: in the group as it is now it may be gone.
+        Verdict::Uncertified if certify::were_certified(tx, &claims)? => {
+            return Ok(Joined::Useless);
+        }
         Verdict::Uncertified => return Ok(Joined::Refused("leaf_uncertified")),
     }
     let mls = staged.into_group(&provider).map_err(|_| ClientError::Crypto("welcome"))?;
@@ -253,12 +263,16 @@ fn may_invite(
     generation: u32,
     inviter: AccountId,
 ) -> Option<&'static str> {
+    // A device of one's own has looked at who began the group.
+    if inviter == own.account {
+        return None;
+    }
     let begun_anew = known.filter(|row| row.generation < generation);
     if let Some(before) = begun_anew {
         // Otherwise whoever has the server could begin any group anew.
         return (!before.policy.is_admin(&inviter)).then_some("reset_by_no_admin");
     }
-    let allowed = inviter == own.account || policy.members_may_add || policy.is_admin(&inviter);
+    let allowed = policy.members_may_add || policy.is_admin(&inviter);
     (!allowed).then_some("add")
 }
 

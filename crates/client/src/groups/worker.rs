@@ -1,4 +1,7 @@
-//! What goes on in groups while a socket is open.
+//! What goes on in groups while there is a connection.
+
+mod answers;
+mod looks;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -7,29 +10,24 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use sotto_ids::{AccountId, GroupId, limits::MAX_GROUP_CURSORS};
+use sotto_ids::{GroupId, limits::MAX_GROUP_CURSORS};
 use sotto_proto::socket::{
-    ClientFrame, Error, GroupAck, GroupCursor, GroupDeliver, GroupEntry, GroupHeads, GroupStale,
-    ServerFrame, client_frame, server_frame::Body,
+    ClientFrame, GroupAck, GroupCursor, GroupDeliver, GroupEntry, GroupHeads, ServerFrame,
+    client_frame, server_frame::Body,
 };
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
 
+use self::looks::{catch_up, chain_moved, look_at_all, take_known};
 use super::{
     commit::{Intent, carry_out},
     follow_up,
     log::{self, Pushed},
     outbox,
 };
-use crate::{
-    ClientError, Event, GroupStanding,
-    backoff::Backoff,
-    client::Inner,
-    message_id::forget_clock,
-    vault::{group_outbox, groups, own},
-};
+use crate::{ClientError, Event, backoff::Backoff, client::Inner};
 
 /// The first number of a frame of ours. Those of the outbox and of tokens never get so far.
 const FIRST_FRAME: u64 = 1 << 40;
@@ -349,13 +347,13 @@ impl Worker<'_> {
             }
             Some(Body::GroupStale(stale)) => {
                 self.running.push(Box::pin(async move {
-                    stale_send(&inner, group, row, stale).await;
+                    answers::stale_send(&inner, group, row, stale).await;
                     Done::Free(group)
                 }));
             }
             Some(Body::Error(error)) => {
                 self.running.push(Box::pin(async move {
-                    refused_send(&inner, group, row, &error).await;
+                    answers::refused_send(&inner, group, row, &error).await;
                     Done::Free(group)
                 }));
             }
@@ -374,103 +372,5 @@ impl Worker<'_> {
             let frame = ClientFrame { id: 0, body: Some(client_frame::Body::GroupAck(ack)) };
             drop(self.frames.send(frame).await);
         }
-    }
-}
-
-/// Everything may have changed while there was no connection.
-async fn look_at_all(inner: &Inner) {
-    inner.groups.add_again();
-    match inner.vault.run(|tx| Ok(groups::list(tx.db)?)).await {
-        Ok(rows) => {
-            for row in rows
-                .iter()
-                .filter(|row| row.standing.is_in() || row.standing == GroupStanding::Awaiting)
-            {
-                inner.groups.touch_changed(row.id, row.cursor);
-            }
-        }
-        Err(error) => {
-            tracing::error!(reason = error.reason(), "the groups could not be looked at");
-        }
-    }
-}
-
-/// The devices of the own account may be others now.
-async fn chain_moved(inner: &Inner, account: AccountId) {
-    let own = inner.vault.run(|tx| Ok(own::certified(tx.db)?.account)).await;
-    if own.is_ok_and(|own| own == account) {
-        look_at_all(inner).await;
-    }
-}
-
-/// Entries of a group that is not known here wait for the Welcome, which comes by itself.
-async fn take_known(
-    inner: &Arc<Inner>,
-    group: GroupId,
-    entries: Vec<GroupEntry>,
-) -> Result<Pushed, ClientError> {
-    match log::take_pushed(inner, group, entries).await {
-        Err(ClientError::UnknownGroup) => Ok(Pushed::Taken),
-        taken => taken,
-    }
-}
-
-fn catch_up(inner: Arc<Inner>, group: GroupId, after: Duration) -> BoxFuture<'static, Done> {
-    Box::pin(async move {
-        sleep(after).await;
-        Done::Log(group, log::catch_up(&inner, group).await.map(|()| Pushed::Taken))
-    })
-}
-
-/// The group has moved on: what it moved on by is taken in, and the message is encrypted
-/// again.
-async fn stale_send(inner: &Arc<Inner>, group: GroupId, row: u64, stale: GroupStale) {
-    let mut pause = Backoff::new(inner.config.tuning.retry_min, inner.config.tuning.retry_max);
-    let mut taken = log::take_moved(inner, group, stale.entries, stale.more).await;
-    while let Err(error) = taken {
-        tracing::warn!(reason = error.reason(), "a group could not be caught up with");
-        if !error.is_temporary() {
-            break;
-        }
-        sleep(pause.pause(&mut inner.rng())).await;
-        taken = log::catch_up(inner, group).await;
-    }
-    let unsealed = inner.vault.run(move |tx| Ok(group_outbox::unseal(tx.db, row)?)).await;
-    if let Err(error) = unsealed {
-        tracing::error!(reason = error.reason(), "a message was not encrypted again");
-    }
-}
-
-async fn refused_send(inner: &Arc<Inner>, group: GroupId, row: u64, error: &Error) {
-    let reason = error.reason.clone();
-    let tuning = &inner.config.tuning;
-    let passes = error.retry_after_ms > 0
-        || matches!(reason.as_str(), "busy" | "keys_away" | "storage" | "unavailable" | "internal");
-    let done = match reason.as_str() {
-        _ if passes => {
-            let asked = Duration::from_millis(error.retry_after_ms.into());
-            sleep(tuning.believed(Some(asked)).max(tuning.retry_min)).await;
-            Ok(())
-        }
-        "clock_skew" => {
-            inner.server_clock.set(error.server_time_ms);
-            inner
-                .vault
-                .run(move |tx| {
-                    forget_clock(tx)?;
-                    Ok(group_outbox::rename(tx.db, row)?)
-                })
-                .await
-        }
-        _ => {
-            // It may be that this device was taken out: then the log says so.
-            if let Err(error) = log::catch_up(inner, group).await {
-                tracing::info!(reason = error.reason(), "a group could not be caught up with");
-            }
-            inner.vault.run(move |tx| outbox::refused(tx, row, &reason)).await
-        }
-    };
-    if let Err(error) = done {
-        tracing::error!(reason = error.reason(), "an answer was not stored");
     }
 }

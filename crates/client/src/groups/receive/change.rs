@@ -7,6 +7,7 @@ use sotto_ids::AccountId;
 use sotto_mls::{
     Members, Policy,
     commit::{self, Checked, CommitError},
+    identity::Claim,
     policy::Committer,
 };
 use sotto_proto::socket::GroupEntry;
@@ -74,12 +75,39 @@ pub(super) fn take(
             match certify::judge(tx, &checked.claims, fresh)? {
                 Verdict::Certified => (checked, Some(staged)),
                 Verdict::Ask(accounts) => return Ok(Outcome::Ask(accounts)),
-                Verdict::Uncertified => return Ok(Outcome::Refused("leaf_uncertified")),
+                Verdict::Uncertified => match judge_revoked(tx, &checked, fresh)? {
+                    None => (checked, Some(staged)),
+                    Some(outcome) => return Ok(outcome),
+                },
             }
         }
         _ => return Ok(Outcome::Diverged),
     };
     follow(tx, own, row, open, entry, &checked, staged)
+}
+
+/// A commit with a leaf that no chain certifies, which may be that of a device that was revoked
+/// since the commit was made: a log is read later than it was written. `None` where it can be
+/// followed all the same.
+///
+/// Who was in the group before, with the same key, gains nothing by it. Who came by it must not
+/// come back that way: then this device joins anew, in the group as it is now, in which each
+/// leaf has to be live.
+fn judge_revoked(
+    tx: &Tx<'_>,
+    checked: &Checked,
+    fresh: &BTreeSet<AccountId>,
+) -> Result<Option<Outcome>, ClientError> {
+    if !certify::were_certified(tx, &checked.claims)? {
+        return Ok(Some(Outcome::Refused("leaf_uncertified")));
+    }
+    let is_new = |claim: &&Claim| !checked.members.claims().any(|before| before == *claim);
+    let new = checked.claims.iter().filter(is_new);
+    Ok(match certify::judge(tx, new, fresh)? {
+        Verdict::Certified => None,
+        Verdict::Ask(accounts) => Some(Outcome::Ask(accounts)),
+        Verdict::Uncertified => Some(Outcome::Diverged),
+    })
 }
 
 fn reason(error: CommitError) -> &'static str {
