@@ -258,6 +258,8 @@ async fn who_was_away_comes_back_and_has_everything_in_order() {
 
 /// A message that was written for an epoch that has ended arrives all the same, once; of
 /// changes at the same time each is made.
+///
+/// It fails where what came too late is sent again as it is, and not encrypted again.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_and_changes_at_the_same_time_all_arrive_once() {
     let party = Party::new().await;
@@ -437,6 +439,8 @@ fn first_op(body: &mut Vec<u8>) {
 
 /// A server that shows somebody an old chain lets nobody into a group by that: the change is
 /// not followed, and that is said. What the chain certifies after all is followed then.
+///
+/// It fails where leaves are taken for certified.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaf_that_no_chain_certifies_is_not_let_in() {
     let cluster = Cluster::builder().start().await.unwrap();
