@@ -121,7 +121,8 @@ impl Person {
     ///
     /// When it does not work.
     pub async fn link_device(&self, cluster: &Cluster, admin: bool, gateway: usize) -> Self {
-        let (config, store) = config(cluster, gateway);
+        let (mut config, store) = config(cluster, gateway);
+        config.rest.clone_from(&self.config.rest);
         let client = open(&config, &self.app_token).await;
         let pending = client.open_link().await.expect("open a link");
         let link = pending.link().to_string().parse().expect("the text of a link");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sotto_testkit::{Cluster, wait_for};
 
 pub use self::{
-    member::{Change, Member, entries_of},
+    member::{Change, Member, entries_of, new_group},
     party::{Party, message_id, now_ms},
     tenant::{TOKEN_LIFETIME, lonely_app, with_app},
     wire::{Wire, frame},

@@ -2,6 +2,7 @@
 //! one by one, and repeat to the byte what they have asked.
 
 mod asking;
+mod content;
 mod following;
 
 use std::collections::HashMap;
@@ -18,10 +19,13 @@ use openmls_traits::OpenMlsProvider as _;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use sotto_ids::{Base64Bytes, ClientMsgId, DeviceId, GroupId};
-use sotto_mls::{CIPHERSUITE, LeafId, Members, Policy, capabilities, config};
+use sotto_mls::{
+    CIPHERSUITE, LeafId, Members, Policy, capabilities, config,
+    metadata::{self, EXPORTER_LABEL, KEY_BYTES, Metadata},
+};
 use sotto_mls_provider::{Crypto, Provider, Signer, Values};
 
-pub use self::asking::entries_of;
+pub use self::asking::{entries_of, new_group};
 use super::{Party, message_id};
 
 /// A device that is in one group, or in none.
@@ -122,9 +126,21 @@ impl Member {
     ///
     /// When it is in no group.
     pub fn metadata_key(&self) -> Vec<u8> {
-        use sotto_mls::metadata::{EXPORTER_LABEL, KEY_BYTES};
-
         self.mls().export_secret(&Crypto, EXPORTER_LABEL, b"", KEY_BYTES).expect("a key")
+    }
+
+    /// What the group is called in this epoch, of what the server has sealed.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    pub fn open_metadata(&self, sealed: &[u8]) -> Metadata {
+        let (group, generation) = self.group();
+        let policy = Policy::from_extensions(self.mls().extensions()).expect("a policy");
+        let key = self.metadata_key().try_into().expect("32 bytes");
+        let opened =
+            metadata::open(&key, &group.mls_id(generation), self.standing().0, sealed, &policy);
+        opened.expect("the metadata of this epoch")
     }
 
     /// A KeyPackage, as the shelf takes it.
@@ -232,7 +248,7 @@ impl Member {
         let encoded = |message: MlsMessageOut| Base64Bytes(message.to_bytes().expect("it encodes"));
         json!({
             "commit": encoded(commit),
-            "group_info": encoded(group_info.expect("a GroupInfo").into()),
+            "group_info": encoded(group_info.expect("a GroupInfo")),
             "welcome": welcome.map(encoded),
             "sealed_metadata": Base64Bytes(b"sealed again".to_vec()),
         })
@@ -273,7 +289,7 @@ impl Member {
         let encoded = |message: MlsMessageOut| Base64Bytes(message.to_bytes().expect("it encodes"));
         json!({
             "commit": encoded(commit),
-            "group_info": encoded(group_info.expect("a GroupInfo").into()),
+            "group_info": encoded(group_info.expect("a GroupInfo")),
         })
     }
 
@@ -305,10 +321,25 @@ impl Member {
     ///
     /// When OpenMLS does not encrypt it.
     pub fn write_as(&mut self, id: ClientMsgId, text: &str) -> Value {
-        let mls = self.group.as_mut().expect("it is in a group");
-        let message = mls.create_message(&self.provider, &self.signer, text.as_bytes());
-        let message = message.expect("a message").to_bytes().expect("it encodes");
         self.own.insert(id, text.to_owned());
+        self.encrypt(id, text.as_bytes())
+    }
+
+    /// A text as the SDK writes it, for members who are the SDK.
+    ///
+    /// # Panics
+    ///
+    /// When OpenMLS does not encrypt it.
+    pub fn write_content(&mut self, text: &str) -> Value {
+        let id = message_id();
+        self.own.insert(id, text.to_owned());
+        self.encrypt(id, &content::of_text(id, text))
+    }
+
+    fn encrypt(&mut self, id: ClientMsgId, plaintext: &[u8]) -> Value {
+        let mls = self.group.as_mut().expect("it is in a group");
+        let message = mls.create_message(&self.provider, &self.signer, plaintext);
+        let message = message.expect("a message").to_bytes().expect("it encodes");
         json!({
             "client_msg_id": id.to_string(),
             "generation": self.group().1,

@@ -44,8 +44,14 @@ impl Party {
         let handle = name.parse().expect("the name is a handle");
         let op = account.next(build::set_handle(&handle), now_ms());
         account.follow(op).expect("an op within the rules");
-        let body = account.registration(&app_token);
-        let heard = raw.ask(Ask::new(Method::POST, "/v1/accounts").json(&body)).await;
+        let mut body = account.registration(&app_token);
+        let ask = Ask::new(Method::POST, "/v1/accounts");
+        let mut heard = raw.ask(ask.clone().json(&body)).await;
+        if heard.word() == "402 proof_of_work_required" {
+            let body = body.as_object_mut().expect("an object");
+            body.insert("proof_of_work".to_owned(), raw.work().await);
+            heard = raw.ask(ask.json(&json!(body))).await;
+        }
         assert_eq!(heard.word(), "201", "{:?}", heard.body);
 
         let mut party = Self { account, app_token, tokens: Vec::new() };
@@ -170,6 +176,18 @@ impl Raw {
         let challenge: Base64Bytes =
             serde_json::from_value(heard.text("challenge").into()).expect("base64");
         challenge.0
+    }
+
+    /// The proof of work that a registration needs where it needs one.
+    async fn work(&self) -> Value {
+        let ask = Ask::new(Method::POST, "/v1/accounts/challenge").json(&json!({}));
+        let heard = self.ask(ask).await;
+        let challenge: Base64Bytes =
+            serde_json::from_value(heard.text("challenge").into()).expect("base64");
+        let bits = heard.body.get("bits").and_then(Value::as_u64).unwrap_or_default();
+        let bits = u8::try_from(bits).expect("a few bits");
+        let nonce = sotto_identity::pow::solve(&challenge.0, bits).expect("a nonce");
+        json!({ "challenge": challenge, "nonce": Base64Bytes(nonce.to_vec()) })
     }
 
     /// The name of a new mailbox for linking.

@@ -20,6 +20,10 @@ struct Party {
 
 impl Party {
     async fn new() -> Self {
+        Box::pin(Self::gather()).await
+    }
+
+    async fn gather() -> Self {
         let cluster = Cluster::builder().gateways(2).start().await.unwrap();
         let front = Front::before(&cluster);
         let register = |name: &'static str| {

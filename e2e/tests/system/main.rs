@@ -12,6 +12,8 @@ mod crashes;
 mod devices;
 mod evil;
 mod group_crashes;
+mod group_offline;
+mod group_storm;
 mod groups;
 mod identity;
 mod limits;

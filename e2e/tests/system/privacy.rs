@@ -17,7 +17,8 @@ use tokio::{
 
 use self::scene::{HANDLES, Scene, talkative};
 
-/// I-5: planted text, private keys, recovery words and tokens are found in no row of
+/// I-5: planted text, names, pictures and keys of groups, private keys, recovery words and
+/// tokens are found in no row of
 /// Postgres, no value of Redis nor any command that it was given, no log line and no
 /// span; each as it is, in hex and in base64.
 ///
@@ -34,7 +35,7 @@ async fn planted_secrets_are_found_nowhere() {
 
     wait_for(PATIENCE, "spans of every kind of request", || async {
         let names = collector.names();
-        let all = ["http.request", "grpc.request", "messages.commit"]
+        let all = ["http.request", "grpc.request", "messages.commit", "groups.commit"]
             .iter()
             .all(|wanted| names.iter().any(|name| name == wanted));
         if all { Ok(()) } else { Err(names) }
@@ -104,8 +105,8 @@ async fn an_invite_is_found_nowhere() {
     cluster.stop().await.unwrap();
 }
 
-/// I-5: no log line, span or metric names a person, a device or a message, whatever its
-/// form.
+/// I-5: no log line, span or metric names a person, a device, a group or a message, whatever
+/// its form.
 ///
 /// Caught: a login that logs the address of the device: its account is found in the log and
 /// in the spans.
@@ -121,7 +122,16 @@ async fn nobody_is_named_in_logs_spans_and_metrics() {
         format!("GET /v1/u/{}%20", HANDLES[0]),
         format!("GET /nowhere/{}", account.uuid()),
     ] {
-        refused(&cluster, &clumsy).await;
+        refused(&cluster.rest_url(), &clumsy).await;
+    }
+    let group = scene.group;
+    for clumsy in [
+        format!("GET /v1/groups/{group}/log?after=minus-one"),
+        format!("GET /v1/groups/{group}/nowhere"),
+        format!("POST /v1/groups/{group}/commits"),
+        format!("PUT /v1/groups/{group}%20/metadata"),
+    ] {
+        refused(&cluster.groups_url(0), &clumsy).await;
     }
     wait_for(PATIENCE, "spans", || async {
         let names = collector.names();
@@ -138,6 +148,9 @@ async fn nobody_is_named_in_logs_spans_and_metrics() {
         names.push(("an account UUID's text".into(), uuid.to_string().into_bytes()));
     }
     names.extend(HANDLES.map(|handle| ("a handle".to_owned(), handle.as_bytes().to_vec())));
+    names.push(("a group".into(), group.as_bytes().to_vec()));
+    names.push(("a group's text".into(), group.to_string().into_bytes()));
+    names.push(("a group of MLS".into(), group.mls_id(0).to_vec()));
     for message in &scene.messages {
         names.push(("a message".into(), message.as_bytes().to_vec()));
         names.push(("a message's text".into(), message.to_string().into_bytes()));
@@ -170,8 +183,8 @@ async fn envelopes(cluster: &Cluster) -> Vec<uuid::Uuid> {
 }
 
 /// Sends a request that cannot be understood, whose path names somebody.
-async fn refused(cluster: &Cluster, request: &str) {
-    let address = cluster.rest_url().replace("http://", "");
+async fn refused(url: &str, request: &str) {
+    let address = url.replace("http://", "");
     let mut socket = TcpStream::connect(address.trim_end_matches('/')).await.unwrap();
     let whole = format!(
         "{request} HTTP/1.1\r\nhost: sotto\r\nconnection: close\r\n\

@@ -58,7 +58,7 @@ impl Member {
     ///
     /// When it does not work.
     pub async fn create(&mut self, raw: &Raw) -> GroupId {
-        let group = GroupId::new(StdRng::from_os_rng().random());
+        let group = new_group();
         let sender = self.external_sender(raw).await;
         let body = self.begin(group, 0, &sender);
         done(self.ask(Method::POST, "").json(&body), raw).await;
@@ -142,6 +142,11 @@ impl Member {
             }
         }
     }
+}
+
+/// A group that nobody has made before.
+pub fn new_group() -> GroupId {
+    GroupId::new(StdRng::from_os_rng().random())
 }
 
 /// The entries that a refusal carries.

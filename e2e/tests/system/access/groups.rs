@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sotto_e2e::{
     PATIENCE,
-    raw::{Ask, Change, Member},
+    raw::{Ask, Change, Member, new_group},
 };
 use sotto_ids::{Base64Bytes, GroupId};
 use sotto_mls::Policy;
@@ -83,7 +83,7 @@ impl Scene<'_> {
             }
             GroupAct::Create => {
                 let mut maker = Member::of(&self.alice, 1);
-                maker.begin(GroupId::new(rand::random()), 0, &owner.external_sender(raw).await)
+                maker.begin(new_group(), 0, &owner.external_sender(raw).await)
             }
             GroupAct::Commit => owner.commit(&Change::Update),
             GroupAct::Propose => owner.leave(),
@@ -135,7 +135,7 @@ impl Scene<'_> {
             }
             GroupAct::Commit => said(of_group(Method::POST, "commits").json(made)).await,
             GroupAct::CommitFromOutside => {
-                let commit = self.from_outside(who).await;
+                let commit = self.come_from_outside(who).await;
                 said(of_group(Method::POST, "commits").json(&commit)).await
             }
             GroupAct::Propose => said(of_group(Method::POST, "proposals").json(made)).await,
@@ -195,7 +195,7 @@ impl Scene<'_> {
 
     /// An external commit into the owner's group by which the caller's device comes in, made
     /// of what the owner knows of it.
-    async fn from_outside(&self, who: Who) -> Value {
+    async fn come_from_outside(&self, who: Who) -> Value {
         let Group { group, .. } = self.group.as_ref().unwrap();
         let mut caller = Member::of(self.party(who), who.device());
         caller.borrow_token(self.alice.token(1));

@@ -2,7 +2,7 @@
 
 use prost::bytes::Bytes;
 use serde_json::{Value, json};
-use sotto_e2e::raw::{Change, Member, Party, Raw};
+use sotto_e2e::raw::{Change, Member, Party, Raw, new_group};
 use sotto_ids::{Base64Bytes, GroupId};
 use sotto_proto::socket::GroupSend;
 use uuid::Uuid;
@@ -77,7 +77,7 @@ impl Group {
             admins_leave,
             message: other.write("sound"),
             late_message,
-            begin: begin(alice, GroupId::new(rand::random()), 0),
+            begin: begin(alice, new_group(), 0),
             begin_again: begin(bob, id, 0),
             reset_by_bob: with_generation(begin(bob, id, 1), 0),
             other_reset: with_generation(begin(alice, id, 6), 5),
