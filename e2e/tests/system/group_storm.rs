@@ -59,6 +59,10 @@ async fn joined(group: GroupId, cluster: &Cluster) -> Vec<(i64, i64)> {
 /// replicas, both gateways, messages and Postgres are killed with SIGKILL one after another. In
 /// the end all are in the same epoch, without one having come in anew; each message is shown
 /// once to each member, in the one order of the log.
+///
+/// Caught: a Postgres that says that something is durable before it is (`synchronous_commit`
+/// off): members stand in an epoch that the server has forgotten, and what they write never
+/// gets in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_servers_are_killed_again_and_again_stays_one_group() {
     let builder = Cluster::builder().gateways(2).groups(2).on_private_servers();

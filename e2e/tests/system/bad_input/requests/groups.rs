@@ -91,7 +91,7 @@ pub(super) fn changes(scene: &Scene) -> Vec<Row> {
         (RESET, "by no admin", reset(bob, &group.reset_by_bob), "403 not_allowed"),
         (RESET, "of another generation", reset(alice, &group.other_reset), "409 generation_taken"),
         (RESET, "no such generation", reset(alice, &with(&group.other_reset, "generation", json!(u32::MAX))), "422 malformed_mls"),
-        (RESET, "noise", reset(alice, &with(&group.other_reset, "group_info", bytes(100))), "422 malformed_mls"),
+        (RESET, "noise", reset(alice, &with(&with(&group.other_reset, "group_info", bytes(100)), "generation", json!(0))), "422 malformed_mls"),
         (RESET, "an info too large", reset(alice, &with(&group.other_reset, "group_info", bytes(8 * 1024 + 1))), "422 too_large"),
     ]
 }
