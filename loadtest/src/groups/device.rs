@@ -48,6 +48,11 @@ impl std::fmt::Debug for Device {
     }
 }
 
+/// A member cannot follow the log: what it has and what the log has are no longer the same.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("a member cannot follow the log")]
+pub struct Diverged;
+
 /// What a commit is to do.
 #[derive(Debug, Clone)]
 pub enum Intent {
@@ -253,7 +258,7 @@ impl Device {
         let room = self.rooms.get_mut(&group).context("no such group")?;
         let taken = room.take(entries, &self.provider, &self.certified);
         self.forget_changes();
-        taken
+        taken.context(Diverged)
     }
 
     /// How many of these messages can be opened with the keys that it has. Nothing is taken

@@ -69,6 +69,7 @@ impl Crew {
             let commit = self.make(member, group, intent.clone()).await?;
             match self.offer(member, group, &commit).await? {
                 Tried::Won(head, took) => {
+                    self.won(member, group, head).await?;
                     return Ok(Committed { head, took, lost, bytes: commit.commit.len() });
                 }
                 Tried::Lost(moved) => self.catch_up_with(member, group, moved.entries).await?,
@@ -89,24 +90,31 @@ impl Crew {
         self.work(member, move |device| device.commit(group, &intent)).await?.context("a commit")
     }
 
-    /// Offers a commit to the server once.
+    /// Offers a commit to the server once. Nothing is followed yet.
     pub(crate) async fn offer(
         &self,
-        member: &Arc<Member>,
+        member: &Member,
         group: GroupId,
         commit: &Commit,
     ) -> anyhow::Result<Tried> {
-        let (head, took) = match self.api.commit(group, commit, &member.token).await {
-            Ok(won) => won,
-            Err(error) => {
-                return Ok(Tried::Lost(error.into_moved().context("a commit was refused")?));
-            }
-        };
+        match self.api.commit(group, commit, &member.token).await {
+            Ok((head, took)) => Ok(Tried::Won(head, took)),
+            Err(error) => Ok(Tried::Lost(error.into_moved().context("a commit was refused")?)),
+        }
+    }
+
+    /// Has a member go into the epoch that its own commit began.
+    pub(crate) async fn won(
+        &self,
+        member: &Arc<Member>,
+        group: GroupId,
+        head: Head,
+    ) -> anyhow::Result<()> {
         let taken = self.work(member, move |device| device.committed(group, head)).await??;
         if taken == Taken::Gap {
             self.read_log(member, group).await?;
         }
-        Ok(Tried::Won(head, took))
+        Ok(())
     }
 
     /// Takes in what a refusal brought; what it left out is read from the log.

@@ -33,7 +33,7 @@ pub use self::{
     api::{Api, ApiError, Head, Moved, Package, Refused, Welcome},
     building::BATCH,
     crew::{Crew, Member, NAME},
-    device::{Commit, Device, Intent, Written},
+    device::{Commit, Device, Diverged, Intent, Written},
     doing::Committed,
     ledger::{Ledger, Verdict},
     live::Live,
@@ -85,14 +85,20 @@ pub async fn run(options: &Options, screen: &Screen) -> anyhow::Result<Report> {
     screen.heading(format_args!("A group of {}", options.members));
     let mut tasks = JoinSet::new();
     let story = Story::new(options, &crew, &cluster, screen);
-    let told = Box::pin(story.tell(&mut tasks)).await?;
+    let told = match Box::pin(story.tell(&mut tasks)).await {
+        Ok(told) => told,
+        Err(error) => return Report::diverged(options, error),
+    };
 
     screen.heading(format_args!(
         "{} members commit at once, for {} epochs",
         options.race_members, options.race_epochs
     ));
     let racers = crew.some(0..options.race_members);
-    let races = Box::pin(crew.race(racers, options.race_epochs, screen)).await?;
+    let races = match Box::pin(crew.race(racers, options.race_epochs, screen)).await {
+        Ok(races) => races,
+        Err(error) => return Report::diverged(options, error),
+    };
 
     drop(tasks);
     let (put_off, troubles) = (crew.api.put_off(), crew.troubles());

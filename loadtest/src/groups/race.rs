@@ -10,7 +10,7 @@ use sotto_proto::socket::GroupEntryKind;
 
 use super::{
     crew::{Crew, Member},
-    device::{Commit, Intent},
+    device::{Commit, Diverged, Intent},
     doing::Tried,
     ledger::{Ledger, Verdict},
     text::Text,
@@ -65,8 +65,17 @@ impl Crew {
             let id = writer.new_id();
             let late = self.encrypt(writer, group, id, text).await?;
 
-            let found = self.one_race(members, group, &answers, &mut races).await?;
+            let mut found = Vec::new();
+            let raced = self.one_race(members, group, &answers, &mut races, &mut found).await;
             wrong.extend(found.into_iter().map(|what| format!("race {epoch}: {what}")));
+            match raced {
+                // There is nothing to go on with.
+                Err(error) if error.is::<Diverged>() => {
+                    wrong.push(format!("race {epoch}: {error:#}"));
+                    break;
+                }
+                raced => raced?,
+            }
 
             match self.insist(writer, group, id, &late).await? {
                 Err(moved)
@@ -93,14 +102,15 @@ impl Crew {
         Ok(races)
     }
 
-    /// One race. What was not as it should be.
+    /// One race. What was not as it should be is added to `wrong`.
     async fn one_race(
         &self,
         members: &[Arc<Member>],
         group: GroupId,
         answers: &Latency,
         races: &mut Races,
-    ) -> anyhow::Result<Vec<String>> {
+        wrong: &mut Vec<String>,
+    ) -> anyhow::Result<()> {
         let makes = members.iter().map(|member| self.make(member, group, Intent::Update));
         let commits: Vec<Commit> = try_join_all(makes).await?;
         let offers = members.iter().zip(&commits).map(async |(member, commit)| {
@@ -112,7 +122,6 @@ impl Crew {
         let tried: Vec<Tried> = join_all(offers).await.into_iter().collect::<Result<_, _>>()?;
         races.offered += tried.len() as u64;
 
-        let mut wrong = Vec::new();
         let won: Vec<usize> = (0..)
             .zip(&tried)
             .filter(|(_, tried)| matches!(tried, Tried::Won(..)))
@@ -125,7 +134,13 @@ impl Crew {
         let winner = won.first().and_then(|place| commits.get(*place));
         let mut without = 0;
         for (member, tried) in members.iter().zip(tried) {
-            let Tried::Lost(moved) = tried else { continue };
+            let moved = match tried {
+                Tried::Won(head, _) => {
+                    self.won(member, group, head).await?;
+                    continue;
+                }
+                Tried::Lost(moved) => moved,
+            };
             let first = moved.entries.iter().find(|entry| entry.kind() == GroupEntryKind::Commit);
             let is_brought = moved.reason == "epoch_taken"
                 && first.zip(winner).is_some_and(|(entry, won)| entry.message == won.commit);
@@ -139,6 +154,6 @@ impl Crew {
         if without > 0 {
             wrong.push(format!("{without} refusals did not bring the commit that was first"));
         }
-        Ok(wrong)
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Options, ledger::Verdict, race::Races, steps::Step, story::Told};
+use super::{Options, device::Diverged, ledger::Verdict, race::Races, steps::Step, story::Told};
 use crate::{latency::Percentiles, outcome::Outcome, screen::Screen};
 
 /// What a run has seen.
@@ -68,6 +68,18 @@ impl Report {
         };
         report.outcome = Outcome::of(report.violations(), report.flaws());
         report
+    }
+
+    /// A run that ended because a member could not follow the log, which is what it was to
+    /// find out. Other errors stay what they are.
+    pub(super) fn diverged(options: &Options, error: anyhow::Error) -> anyhow::Result<Self> {
+        if !error.is::<Diverged>() {
+            return Err(error);
+        }
+        let mut told = Told::default();
+        told.verdict.wrong.push(format!("{error:#}"));
+        let (races, troubles) = (Races::default(), BTreeMap::new());
+        Ok(Self::of(options, Evidence { told, races, put_off: 0, troubles }))
     }
 
     /// Shows what it comes to; the steps were shown as they were taken.

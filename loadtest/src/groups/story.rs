@@ -30,7 +30,7 @@ const HEARD_WITHIN: std::time::Duration = std::time::Duration::from_mins(5);
 const TRIED: usize = 50;
 
 /// What the story has shown.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) steps: Vec<Step>,
     pub(super) verdict: Verdict,
