@@ -321,9 +321,14 @@ impl Worker<'_> {
             self.halted.insert(group);
             let inner = Arc::clone(&self.inner);
             self.running.push(Box::pin(async move {
-                if let Err(error) = carry_out(&inner, group, Intent::Proposals).await {
-                    tracing::info!(reason = error.reason(), "proposals could not be committed");
-                    sleep(inner.config.tuning.retry_max).await;
+                match carry_out(&inner, group, Intent::Proposals).await {
+                    Ok(true) => {}
+                    // Somebody else has to: it is this device that is proposed to be removed.
+                    Ok(false) => sleep(inner.config.tuning.retry_min).await,
+                    Err(error) => {
+                        tracing::info!(reason = error.reason(), "proposals could not be committed");
+                        sleep(inner.config.tuning.retry_max).await;
+                    }
                 }
                 Done::Free(group)
             }));

@@ -1,13 +1,13 @@
 use bytes::Bytes;
-use openmls::prelude::{ContentType, MlsMessageBodyIn, MlsMessageIn};
+use openmls::prelude::{ContentType, ProtocolMessage};
 use sotto_ids::{
     AccountUuid, ClientMsgId, DeviceAddress, DeviceId, GroupId, limits::MAX_GROUP_MESSAGE_BYTES,
 };
+use sotto_mls::wire;
 use sotto_proto::{
     groups::DeviceRef,
     socket::{GroupEntry, GroupEntryKind, GroupSend},
 };
-use tls_codec::DeserializeBytes as _;
 
 use super::{Epoch, Refusal};
 
@@ -61,8 +61,9 @@ impl Send {
 
 /// Reads the header of a PrivateMessage (RFC 9420, 6.3).
 fn is_message_of(message: &[u8], group: GroupId, at: Epoch) -> bool {
-    let Ok(message) = MlsMessageIn::tls_deserialize_exact_bytes(message) else { return false };
-    let MlsMessageBodyIn::PrivateMessage(message) = message.extract() else { return false };
+    let Ok(ProtocolMessage::PrivateMessage(message)) = wire::protocol_message(message) else {
+        return false;
+    };
     message.content_type() == ContentType::Application
         && message.group_id().as_slice() == group.mls_id(at.generation)
         && message.epoch().as_u64() == at.epoch

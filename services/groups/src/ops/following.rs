@@ -11,6 +11,9 @@ use crate::{
     config::CommitsConfig, db, domain::Epoch, error::GroupsError, halves::Halves, mls::Tracked,
 };
 
+/// One group may take this part of the places of commits that are under way.
+const GROUPS_SHARE: usize = 4;
+
 /// How groups are followed: what is kept of their states, and who may work on which.
 #[derive(Debug)]
 pub(crate) struct Following {
@@ -18,6 +21,8 @@ pub(crate) struct Following {
     lanes: Mutex<HashMap<GroupId, Weak<AsyncMutex<()>>>>,
     under_way: Arc<Semaphore>,
     threads: Arc<Semaphore>,
+    /// Trees are made for readers one at a time, so that readers leave threads to commits.
+    readers: Arc<Semaphore>,
     most_under_way: usize,
 }
 
@@ -36,6 +41,7 @@ impl Following {
             lanes: Mutex::default(),
             under_way: Arc::new(Semaphore::new(config.under_way)),
             threads: Arc::new(Semaphore::new(config.validations)),
+            readers: Arc::new(Semaphore::new(1)),
             most_under_way: config.under_way,
         }
     }
@@ -49,6 +55,10 @@ impl Following {
         let under_way =
             Arc::clone(&self.under_way).try_acquire_owned().map_err(|_| GroupsError::Busy)?;
         let lane = self.find_lane(group);
+        // So that one busy group leaves places for the others.
+        if Arc::strong_count(&lane) > self.most_under_way.div_ceil(GROUPS_SHARE) + 1 {
+            return Err(GroupsError::Busy);
+        }
         Ok(Lane { _turn: lane.lock_owned().await, _under_way: under_way })
     }
 
@@ -85,17 +95,31 @@ impl Following {
         .map_err(GroupsError::CutOff)
     }
 
-    /// Keeps the state of a group for whoever changes it next.
+    /// The right to make a tree for a reader, when nobody else does.
+    pub(super) async fn reader(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.readers).acquire_owned().await.ok()
+    }
+
+    /// Keeps the state of a group for whoever changes it next, unless a later one is kept.
     pub(crate) fn keep(&self, tracked: Tracked) {
         let weight = tracked.weight();
-        lock(&self.states).insert(tracked.group, weight, Some(tracked));
+        let mut states = lock(&self.states);
+        let kept = states.find(tracked.group).and_then(|kept| kept.as_ref());
+        if kept.is_none_or(|kept| kept.at <= tracked.at) {
+            states.insert(tracked.group, weight, Some(tracked));
+        }
     }
 
     fn take(&self, group: GroupId, at: Epoch) -> Option<Tracked> {
         let mut states = lock(&self.states);
-        let kept = states.find(group).and_then(Option::take);
+        let kept = states.find(group)?;
+        if kept.as_ref().is_some_and(|tracked| tracked.at != at) {
+            return None;
+        }
+        let kept = kept.take();
         states.remove(group);
-        kept.filter(|tracked| tracked.at == at)
+        kept
     }
 }
 

@@ -34,9 +34,16 @@ impl Groups {
         if !is_welcomed && !db::members::has_account(group, device.account, &self.db).await? {
             return Err(GroupsError::NotAMember);
         }
+        if !is_welcomed {
+            let now = db::groups::find(group, &self.db).await?;
+            if now.is_none_or(|now| now.head.at != at) {
+                return Err(GroupsError::TreeGone);
+            }
+        }
         if let Some(kept) = db::trees::find(group, at, &self.db).await? {
             return Ok(kept.into());
         }
+        let _reader = self.following.reader().await;
         let Some(tracked) = self.tracked(group, at).await? else {
             return Err(GroupsError::TreeGone);
         };
