@@ -4,8 +4,8 @@ use sotto_load::{groups, limits, screen::Screen};
 
 /// A tenth of what `./dev groups-1500` does.
 ///
-/// Caught: an update of the group's row that does not compare the epoch (of three commits at
-/// once two got in, and a member met one that was of another epoch).
+/// Caught: an update of the group's row that does not compare the epoch (two commits of one
+/// epoch got in in the first race, one at each replica, and no member could follow both).
 #[tokio::test(flavor = "multi_thread")]
 async fn one_commit_an_epoch_wins_and_every_member_has_what_it_was_entitled_to_i_4() {
     limits::raise_open_files().unwrap();
