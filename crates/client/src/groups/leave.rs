@@ -121,13 +121,26 @@ pub(super) async fn propose(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cl
             Ok(()) => return log::catch_up(inner, group).await,
             Err(RestError::Refused { problem, status }) => match Moved::of(&problem) {
                 Some(moved) => log::take_moved(inner, group, moved.entries, moved.more).await?,
-                None => return Err(RestError::Refused { problem, status }.into()),
+                None => {
+                    inner.vault.run(move |tx| stay(tx, group)).await?;
+                    return Err(RestError::Refused { problem, status }.into());
+                }
             },
             Err(RestError::Other(error)) if error.is_temporary() => {}
             Err(error) => return Err(error.into()),
         }
         pace.wait().await?;
     }
+}
+
+/// The server does not let this device leave: it is in the group as before.
+fn stay(tx: &mut Tx<'_>, group: GroupId) -> Result<(), ClientError> {
+    let mut row = find(tx, group)?;
+    if row.standing == GroupStanding::Leaving {
+        row.standing = GroupStanding::Member;
+        groups::put(tx.db, &row)?;
+    }
+    Ok(())
 }
 
 /// The state that it is made with is not kept: the proposal counts from when it comes out of

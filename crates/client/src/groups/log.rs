@@ -150,8 +150,7 @@ pub(super) async fn out(inner: &Inner, group: GroupId) -> Result<(), ClientError
     inner
         .vault
         .run(move |tx| {
-            let Some(mut row) =
-                groups::find(tx.db, group)?.filter(|row| row.standing.is_in())
+            let Some(mut row) = groups::find(tx.db, group)?.filter(|row| row.standing.is_in())
             else {
                 return Ok(());
             };
