@@ -23,6 +23,9 @@ use crate::{
     vault::{Own, Tx, groups::Group},
 };
 
+/// The group has no policy that can be read.
+const MALFORMED_POLICY: &str = "malformed_policy";
+
 /// What came of a commit.
 pub(super) enum Outcome {
     Followed,
@@ -115,7 +118,7 @@ fn reason(error: CommitError) -> &'static str {
         CommitError::NotAllowed(error) => error.reason(),
         CommitError::Identity(_) => "malformed_identity",
         CommitError::Member(_) => "malformed_member",
-        CommitError::Policy(_) => "malformed_policy",
+        CommitError::Policy(_) => MALFORMED_POLICY,
     }
 }
 
@@ -195,7 +198,7 @@ fn tell_members(
 /// What a group is when this device has come into it.
 pub(in crate::groups) fn policy_of(open: &Open) -> Result<Policy, ClientError> {
     Policy::from_extensions(open.mls.extensions())
-        .map_err(|_| ClientError::GroupStopped { reason: "malformed_policy".to_owned() })
+        .map_err(|_| ClientError::GroupStopped { reason: MALFORMED_POLICY.to_owned() })
 }
 
 /// Drops a commit of ours that did not win, or will not be sent.

@@ -108,7 +108,8 @@ fn read(
     match content.kind {
         // Said between two, or not worth keeping: nobody says it to a group.
         Kind::Receipt { .. } | Kind::Typing { .. } | Kind::Presence { .. } | Kind::Sync(_) => {
-            tx.tell(Event::ContentRefused { peer: leaf.account, reason: "not_for_groups".into() });
+            let reason = "not_for_groups".into();
+            tx.tell(Event::ContentRefused { peer: leaf.account, reason });
             Ok(())
         }
         _ => kinds::take(tx, &at, &content, plaintext),
