@@ -119,13 +119,13 @@ pub(super) async fn propose(inner: &Arc<Inner>, group: GroupId) -> Result<(), Cl
             inner.auth.with_token(|token| rest.propose(group, proposal.clone(), token)).await;
         match proposed {
             Ok(()) => return log::catch_up(inner, group).await,
-            Err(RestError::Refused { problem, status }) => match Moved::of(&problem) {
-                Some(moved) => log::take_moved(inner, group, moved.entries, moved.more).await?,
-                None => {
+            Err(RestError::Refused { problem, status }) => {
+                let Some(moved) = Moved::of(&problem) else {
                     inner.vault.run(move |tx| stay(tx, group)).await?;
                     return Err(RestError::Refused { problem, status }.into());
-                }
-            },
+                };
+                log::take_moved(inner, group, moved.entries, moved.more).await?;
+            }
             Err(RestError::Other(error)) if error.is_temporary() => {}
             Err(error) => return Err(error.into()),
         }
