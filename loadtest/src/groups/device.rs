@@ -104,6 +104,11 @@ impl Device {
         self.leaf
     }
 
+    /// The groups that it is, or was, in.
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        self.rooms.keys().copied().collect()
+    }
+
     /// A group that it is, or was, in.
     pub fn room(&self, group: GroupId) -> Option<&Room> {
         self.rooms.get(&group)

@@ -1,7 +1,7 @@
 //! Members that hear of everything as it is published, by their sockets.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -53,6 +53,8 @@ struct Waiting {
     entries: BTreeMap<(GroupId, u64), GroupEntry>,
     /// Where logs end, as far as is known.
     heads: HashMap<GroupId, u64>,
+    /// The groups of a list of all, where one came and was not looked at yet.
+    all: Option<HashSet<GroupId>>,
 }
 
 impl Inbox {
@@ -85,10 +87,15 @@ impl Ear for Inbox {
     }
 
     fn heads(&self, heads: GroupHeads) {
+        let mut named = HashSet::new();
         for head in heads.heads {
             if let Ok(group) = GroupId::try_from(&head.group[..]) {
                 self.note(group, head.seq);
+                named.insert(group);
             }
+        }
+        if heads.complete {
+            self.lock().all = Some(named);
         }
         self.news.notify_one();
     }
@@ -141,6 +148,7 @@ impl Crew {
         let Some(Live { line, inbox }) = member.live.get() else { return Ok(()) };
         loop {
             inbox.news.notified().await;
+            self.look_for_lost(member, inbox).await?;
             let groups: Vec<_> = inbox.lock().heads.keys().copied().collect();
             for group in groups {
                 let before = member.cursor(group);
@@ -152,6 +160,19 @@ impl Crew {
                 }
             }
         }
+    }
+
+    /// Reads the logs of groups that are no longer among all groups of the member: the entry
+    /// with which it went is their last.
+    async fn look_for_lost(&self, member: &Arc<Member>, inbox: &Inbox) -> anyhow::Result<()> {
+        let Some(all) = inbox.lock().all.take() else { return Ok(()) };
+        let here = member.device().groups();
+        for group in here.into_iter().filter(|group| !all.contains(group)) {
+            if member.is_in(group) {
+                self.read_log(member, group).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn take_what_came(

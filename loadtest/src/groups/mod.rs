@@ -23,6 +23,7 @@ mod room;
 mod steps;
 mod story;
 mod text;
+mod vain;
 
 use std::{sync::Arc, thread};
 

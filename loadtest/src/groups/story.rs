@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use sotto_ids::GroupId;
-use sotto_proto::socket::GroupEntryKind;
 use sotto_testkit::{Cluster, wait};
 use tokio::task::JoinSet;
 
@@ -25,9 +24,6 @@ use crate::{
 
 /// How long members with a socket may take to come to the end of the log by themselves.
 const HEARD_WITHIN: std::time::Duration = std::time::Duration::from_mins(5);
-
-/// Messages that are tried in vain by each who came later or went before.
-const TRIED: usize = 50;
 
 /// What the story has shown.
 #[derive(Debug, Default)]
@@ -265,60 +261,6 @@ impl<'a> Story<'a> {
             troubles.push(missing.to_string());
         }
         self.steps.done("all take in what has come", "");
-        Ok(())
-    }
-
-    /// Has those who came late try what was said before, and those who went what was said
-    /// after.
-    async fn try_in_vain(
-        &self,
-        verdict: &mut Verdict,
-        admin: &Arc<Member>,
-        late: &[Arc<Member>],
-        gone: &[Arc<Member>],
-        group: GroupId,
-    ) -> anyhow::Result<()> {
-        for (who, of) in [("came later", late), ("went before", gone)] {
-            let Some(one) = of.first() else { continue };
-            let (joined, removed) = {
-                let device = one.device();
-                let room = device.room(group).context("it is in no such group")?;
-                (room.joined(), room.removed())
-            };
-            let after = removed.unwrap_or(0);
-            let page = self.crew.api.log(group, after, &admin.token).await?;
-            let messages: Vec<_> = page
-                .entries
-                .into_iter()
-                .filter(|entry| entry.kind() == GroupEntryKind::Message)
-                .filter(|entry| removed.is_some() || entry.seq < joined)
-                .take(TRIED)
-                .collect();
-            verdict.tried_in_vain += messages.len() * of.len();
-            let mut opened = 0;
-            for member in of {
-                let messages = messages.clone();
-                let tried =
-                    self.crew.work(member, move |device| device.could_open(group, &messages));
-                opened += tried.await?;
-                // Nor does the server give it to them.
-                let given = self.crew.api.log(group, after, &member.token).await;
-                let outside = given.map_or(0, |page| {
-                    let is_outside = |seq| removed.is_some_and(|end| seq > end) || seq < joined;
-                    page.entries.iter().filter(|entry| is_outside(entry.seq)).count()
-                });
-                if outside > 0 {
-                    let text = format!("the server gave {outside} entries to one who {who}");
-                    verdict.wrong.push(text);
-                }
-            }
-            if opened > 0 {
-                verdict.wrong.push(format!("{opened} messages were opened by who {who}"));
-            }
-            if messages.is_empty() {
-                verdict.wrong.push(format!("nobody who {who} had anything to try"));
-            }
-        }
         Ok(())
     }
 
