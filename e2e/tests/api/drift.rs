@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use reqwest::{Client, Method, StatusCode, header};
 use sotto_testkit::Cluster;
 
-use super::{OF_GATEWAY, document, gateway};
+use super::{OF_GATEWAY, OF_GROUPS, document, gateway};
 
 /// Caught: a description with one letter of a path changed, one with a method less than the
 /// route takes, and one with a method more.
@@ -22,8 +22,12 @@ async fn each_path_takes_the_methods_that_its_description_has() {
         if documented.contains("GET") {
             documented.insert("HEAD".to_owned());
         }
-        let is_gateways = OF_GATEWAY.iter().any(|start| path.starts_with(start));
-        let base = if is_gateways { gateway(&cluster) } else { cluster.rest_url() };
+        let is_of = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
+        let base = match path {
+            _ if is_of(&OF_GATEWAY) => gateway(&cluster),
+            _ if is_of(&OF_GROUPS) => cluster.groups_url(0),
+            _ => cluster.rest_url(),
+        };
         let url = format!("{base}{}", path.replace(['{', '}'], ""));
 
         let response = http.request(Method::PATCH, &url).send().await.unwrap();

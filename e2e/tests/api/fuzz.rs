@@ -16,14 +16,26 @@ use sotto_testkit::{Cluster, Role, process::tail};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{OF_GATEWAY, document, gateway};
+use super::{OF_GATEWAY, OF_GROUPS, document, gateway};
 
 /// Where `cargo xtask test` installs it, in the folder that cargo builds into.
 const PROGRAM: &str = "schemathesis/bin/schemathesis";
 
 /// What counts devices and accounts; addresses of this machine are not counted.
-const LIMITS: [&str; 8] =
-    ["bundles", "chain_write", "claim", "upload", "stock", "send", "poll", "acknowledge"];
+const LIMITS: [&str; 12] = [
+    "bundles",
+    "chain_write",
+    "claim",
+    "upload",
+    "stock",
+    "send",
+    "poll",
+    "acknowledge",
+    "key_package_claim",
+    "group_commit",
+    "group_send",
+    "group_read",
+];
 
 /// Caught: a description without a status that the server answers, one in which a member has
 /// another type, and a token that is shown under another name than the description has.
@@ -57,14 +69,18 @@ async fn whatever_is_asked_is_answered_as_the_document_says() {
     write_settings(folder.path(), caller, &there_is);
 
     let of_gateway = format!("^({})", OF_GATEWAY.join("|"));
-    let (keys, gateway) = (cluster.rest_url(), gateway(&cluster));
-    // In all it takes about a minute. Few of those that the gateway is asked get far.
-    for (url, which, examples) in
-        [(&keys, "--exclude-path-regex", "100"), (&gateway, "--include-path-regex", "300")]
-    {
+    let of_groups = format!("^({})", OF_GROUPS.join("|"));
+    let of_others = format!("{of_gateway}|{of_groups}");
+    // In all it takes about a minute. Few of those that the gateway and groups are asked get
+    // far.
+    for (url, which, paths, examples) in [
+        (cluster.rest_url(), "--exclude-path-regex", &of_others, "100"),
+        (gateway(&cluster), "--include-path-regex", &of_gateway, "300"),
+        (cluster.groups_url(0), "--include-path-regex", &of_groups, "40"),
+    ] {
         let log = folder.path().join("schemathesis.log");
         let status = Command::new(&program)
-            .args(["run", "openapi.json", "--no-color", "--url", url, which, &of_gateway])
+            .args(["run", "openapi.json", "--no-color", "--url", &url, which, paths])
             .args(["--max-examples", examples])
             .current_dir(folder.path())
             .stdout(std::fs::File::create(&log).unwrap())
@@ -75,7 +91,11 @@ async fn whatever_is_asked_is_answered_as_the_document_says() {
         assert!(status.success(), "{status}\n{}", tail(&log, 400));
     }
     // Nobody else asked for these, and without its token it would not have been let in.
-    for (role, route) in [(Role::Keys, "/v1/keys/digest"), (Role::Gateway, "/v1/messages")] {
+    for (role, route) in [
+        (Role::Keys, "/v1/keys/digest"),
+        (Role::Gateway, "/v1/messages"),
+        (Role::Groups, "/v1/groups"),
+    ] {
         assert!(was_served(role, route, &cluster).await, "{route}");
     }
     cluster.stop().await.unwrap();

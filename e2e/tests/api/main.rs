@@ -16,8 +16,11 @@ async fn document() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What every path begins with that the gateway serves; the other ones keys serves.
+/// What every path begins with that the gateway serves.
 const OF_GATEWAY: [&str; 2] = ["/v1/messages", "/v1/socket"];
+
+/// What every path begins with that groups serves; those of neither keys serves.
+const OF_GROUPS: [&str; 1] = ["/v1/groups"];
 
 /// Where the gateway is, without a path.
 fn gateway(cluster: &Cluster) -> String {

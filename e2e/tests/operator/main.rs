@@ -182,6 +182,7 @@ async fn in_one_process_the_gateway_drains_before_what_it_needs() {
         .env("SOTTO_OPS__LISTEN", ops.address().to_string())
         .env("SOTTO_LINKS__KEYS", &internal_url)
         .env("SOTTO_LINKS__MESSAGES", format!("[\"{internal_url}\"]"))
+        .env("SOTTO_LINKS__GROUPS", format!("[\"{internal_url}\"]"))
         .spawn()
         .unwrap();
     wait_for(PATIENCE, "a process that is ready", async || {
@@ -213,6 +214,6 @@ async fn in_one_process_the_gateway_drains_before_what_it_needs() {
             _ => None,
         })
         .collect();
-    assert_eq!(order, ["gateway", "drain ended", "messages", "keys"]);
+    assert_eq!(order, ["gateway", "drain ended", "messages", "groups", "keys"]);
     cluster.stop().await.unwrap();
 }
